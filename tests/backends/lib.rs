@@ -1,0 +1,1 @@
+//! Agreement of the backends: see `main.rs`.

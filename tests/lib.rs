@@ -1,0 +1,1 @@
+//! What every paper and the driver must pass: see `it/`.
