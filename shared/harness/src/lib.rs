@@ -8,6 +8,8 @@ mod exit;
 mod paper;
 mod record;
 mod tier;
+#[cfg(feature = "worker")]
+pub mod worker;
 
 pub use cell::Cell;
 pub use exit::Exit;

@@ -1,0 +1,172 @@
+//! The command line of a paper's reproduction: lists its cells and runs one at a time.
+//!
+//! A worker is a plain command. The driver starts it, and so can any other engine on any machine with the same files:
+//!
+//! ```text
+//! reproduce-sam cells --tier small            # the grid, as JSON
+//! reproduce-sam run --tier small --cell ID --out results
+//! ```
+
+mod arguments;
+mod failure;
+mod host;
+mod run;
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use serde::{Deserialize, Serialize};
+
+use crate::data::DataDir;
+use crate::{Cell, Exit, Identity, Paper, Results, Tier};
+
+pub use failure::Failure;
+
+/// What a paper's crate implements for its experiments.
+pub trait Reproduction {
+    /// The grid of a tier, in the order of its tables; `seeds` replaces every experiment's own count.
+    fn cells(&self, tier: Tier, seeds: Option<u64>) -> Vec<Cell>;
+
+    /// Opens the backend of that name and says what it is.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::backend`] if it is not compiled in or has no adapter.
+    fn environment(&self, backend: &str) -> Result<Environment, Failure>;
+
+    /// Runs one cell of the grid.
+    ///
+    /// # Errors
+    ///
+    /// A [`Failure`], which becomes the exit code.
+    fn run(&self, cell: &Cell, context: &Context) -> Result<Outcome, Failure>;
+}
+
+/// A backend as a worker found it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Environment {
+    /// The device, in the backend's words.
+    pub device: String,
+    /// What decides bits: SIMD level, threads, kernels.
+    pub features: Vec<String>,
+}
+
+/// What a cell hands back.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Outcome {
+    /// What came out, the same bits on the same machine.
+    pub results: Results,
+    /// Times and memory, if the cell measures.
+    pub measurements: BTreeMap<String, f64>,
+}
+
+/// What the driver told the worker, besides the cell.
+#[derive(Debug)]
+pub struct Context {
+    /// The backend by name.
+    pub backend: String,
+    /// Where data files are looked up.
+    pub data: DataDir,
+    /// Threads that the worker may use.
+    pub threads: usize,
+    /// Prints progress for the driver to read, at most a few times a second.
+    report: bool,
+    last: Mutex<Option<Instant>>,
+}
+
+impl Context {
+    /// Tells the driver that `done` of `total` units of the cell's work are finished.
+    pub fn progress(&self, done: usize, total: usize) {
+        if !self.report || total == 0 {
+            return;
+        }
+        let mut last = self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if last.is_none_or(|at| at.elapsed() >= Duration::from_millis(300)) {
+            *last = Some(Instant::now());
+            println!("{}", Message::Progress { fraction: done as f64 / total as f64 }.line());
+        }
+    }
+}
+
+/// What was known when the worker was built; made by [`build_info!`](crate::build_info).
+#[derive(Debug, Clone, Copy)]
+pub struct BuildInfo {
+    /// Hash of the sources.
+    pub source: &'static str,
+    /// The version of Burn.
+    pub burn: &'static str,
+}
+
+/// What the driver told the build about the sources, in the crate that calls it.
+///
+/// A worker that was built without the driver says `unknown`; the driver then reruns its cells.
+#[macro_export]
+macro_rules! build_info {
+    () => {
+        $crate::worker::BuildInfo {
+            source: match option_env!("REKINDLE_SOURCE") {
+                Some(source) => source,
+                None => "unknown",
+            },
+            burn: match option_env!("REKINDLE_BURN") {
+                Some(version) => version,
+                None => "unknown",
+            },
+        }
+    };
+}
+
+/// A cell of the grid as `cells` lists it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Planned {
+    /// What `run --cell` takes.
+    pub id: String,
+    /// What its record would say; without the files where they are missing.
+    pub identity: Identity,
+    /// Why it cannot run: data that is missing or corrupt.
+    pub blocked: Option<String>,
+}
+
+/// A line that a worker prints for the driver.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+pub enum Message {
+    /// A part of the cell is done, in `[0, 1]`.
+    Progress {
+        /// The part.
+        fraction: f64,
+    },
+}
+
+impl Message {
+    fn line(&self) -> String {
+        serde_json::to_string(self).expect("a message serializes to JSON")
+    }
+}
+
+/// The `main` of a reproduction: reads the command line, lists the cells or runs one, and says how it went.
+///
+/// `paper` is the text of the crate's `paper.toml`.
+pub fn main(paper: &str, build: BuildInfo, reproduction: &impl Reproduction) -> ExitCode {
+    let paper = match Paper::parse(paper) {
+        Ok(paper) => paper,
+        Err(error) => {
+            eprintln!("paper.toml: {error}");
+            return Exit::Failed.into();
+        }
+    };
+    let done = match arguments::Arguments::parse().command {
+        arguments::Command::Cells(grid) => run::cells(&paper, build, reproduction, &grid),
+        arguments::Command::Run(cell) => run::run(&paper, build, reproduction, &cell),
+    };
+    match done {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            failure.exit().into()
+        }
+    }
+}
