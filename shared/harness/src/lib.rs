@@ -4,8 +4,10 @@
 //! `rekindle-data` and `rekindle-report` add `fetch` and `report`.
 
 mod cell;
+pub mod data;
 mod exit;
 mod paper;
+mod protocol;
 mod record;
 mod tier;
 #[cfg(feature = "worker")]
@@ -14,5 +16,6 @@ pub mod worker;
 pub use cell::Cell;
 pub use exit::Exit;
 pub use paper::{Better, Claim, ClaimKind, Experiment, Metric, Paper, Plot, PlotKind, Source};
+pub use protocol::{Message, Planned};
 pub use record::{DataFile, Identity, Record, Results, Run};
 pub use tier::Tier;
