@@ -18,10 +18,9 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use serde::{Deserialize, Serialize};
 
 use crate::data::DataDir;
-use crate::{Cell, Exit, Identity, Paper, Results, Tier};
+use crate::{Cell, Exit, Message, Paper, Results, Tier};
 
 pub use failure::Failure;
 
@@ -86,7 +85,8 @@ impl Context {
         let mut last = self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if last.is_none_or(|at| at.elapsed() >= Duration::from_millis(300)) {
             *last = Some(Instant::now());
-            println!("{}", Message::Progress { fraction: done as f64 / total as f64 }.line());
+            let message = Message::Progress { fraction: done as f64 / total as f64 };
+            println!("{}", serde_json::to_string(&message).expect("a message serializes to JSON"));
         }
     }
 }
@@ -117,34 +117,6 @@ macro_rules! build_info {
             },
         }
     };
-}
-
-/// A cell of the grid as `cells` lists it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Planned {
-    /// What `run --cell` takes.
-    pub id: String,
-    /// What its record would say; without the files where they are missing.
-    pub identity: Identity,
-    /// Why it cannot run: data that is missing or corrupt.
-    pub blocked: Option<String>,
-}
-
-/// A line that a worker prints for the driver.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "event", rename_all = "lowercase")]
-pub enum Message {
-    /// A part of the cell is done, in `[0, 1]`.
-    Progress {
-        /// The part.
-        fraction: f64,
-    },
-}
-
-impl Message {
-    fn line(&self) -> String {
-        serde_json::to_string(self).expect("a message serializes to JSON")
-    }
 }
 
 /// The `main` of a reproduction: reads the command line, lists the cells or runs one, and says how it went.

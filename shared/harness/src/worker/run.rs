@@ -4,9 +4,9 @@ use std::sync::Mutex;
 use std::time::{Instant, SystemTime};
 
 use super::arguments::{Grid, One};
-use super::{BuildInfo, Context, Environment, Failure, Planned, Reproduction, host};
+use super::{BuildInfo, Context, Environment, Failure, Reproduction, host};
 use crate::data::DataDir;
-use crate::{Cell, DataFile, Exit, Identity, Paper, Record, Run};
+use crate::{Cell, DataFile, Exit, Identity, Paper, Planned, Record, Run};
 
 /// Prints the grid as JSON, each cell with the identity that its record would have.
 pub(super) fn cells(

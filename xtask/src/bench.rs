@@ -1,0 +1,27 @@
+//! `cargo xtask bench`.
+
+use anyhow::{Context, Result};
+use clap::Args;
+use rekindle_harness::Exit;
+
+use crate::{build, papers};
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// The papers; all where none is named.
+    papers: Vec<String>,
+}
+
+/// Runs the papers' benches (`crates/<name>/benches`) with the profile of tests and smoke runs.
+pub(crate) fn run(arguments: &Arguments) -> Result<Exit> {
+    let root = papers::root();
+    let mut cargo = build::cargo(&root);
+    cargo.args(["bench", "--profile", "dev"]);
+    for paper in papers::select(&root, &arguments.papers)? {
+        if root.join("crates").join(&paper.name).join("benches").is_dir() {
+            cargo.args(["--package", &format!("rekindle-{}", paper.name), "--benches"]);
+        }
+    }
+    let status = cargo.status().context("cannot start cargo")?;
+    Ok(if status.success() { Exit::Done } else { Exit::Failed })
+}

@@ -1,0 +1,75 @@
+//! `cargo xtask list`.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use rekindle_harness::data::DataDir;
+use rekindle_harness::{Exit, Paper, Tier};
+use serde::Serialize;
+
+use crate::papers;
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    /// Where the data sets lie; else REKINDLE_DATA, else the user's cache.
+    #[arg(long)]
+    data: Option<PathBuf>,
+}
+
+#[derive(Debug, Serialize)]
+struct Listed {
+    #[serde(flatten)]
+    paper: Paper,
+    data: Vec<DataSet>,
+}
+
+#[derive(Debug, Serialize)]
+struct DataSet {
+    name: String,
+    present: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<Exit> {
+    let data = DataDir::resolve(arguments.data.as_deref());
+    let listed: Vec<Listed> = papers::all(&papers::root())?
+        .into_iter()
+        .map(|paper| {
+            let present = |name: &String| DataSet { name: name.clone(), present: data.locate(name).is_ok() };
+            Listed { data: datasets(&paper, &Tier::ALL).iter().map(present).collect(), paper }
+        })
+        .collect();
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&listed)?);
+        return Ok(Exit::Done);
+    }
+    for Listed { paper, data } in &listed {
+        println!("{}  {} ({})", paper.name, paper.title, paper.venue);
+        for experiment in &paper.experiments {
+            let tiers: Vec<&str> = experiment.tiers.iter().map(|tier| tier.name()).collect();
+            println!("  {:<24} {:<12} {}", experiment.name, tiers.join(" "), experiment.title);
+        }
+        for set in data {
+            let state = if set.present { "present" } else { "missing: cargo xtask data fetch " };
+            println!("  data {:<19} {state}{}", set.name, if set.present { "" } else { &set.name });
+        }
+        println!("  {} claims; run it with: cargo xtask reproduce {}", paper.claims.len(), paper.name);
+    }
+    Ok(Exit::Done)
+}
+
+/// The data sets that a paper's experiments read at these tiers, each once.
+pub(crate) fn datasets(paper: &Paper, tiers: &[Tier]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for experiment in paper.experiments.iter().filter(|e| e.tiers.iter().any(|tier| tiers.contains(tier))) {
+        for name in &experiment.data {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+    }
+    names
+}

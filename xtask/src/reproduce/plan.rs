@@ -1,0 +1,114 @@
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context, Result};
+use rekindle_harness::{Cell, Exit, Identity, Paper, Planned, Record};
+
+use super::{Arguments, worker};
+use crate::Refusal;
+
+/// What a paper's run has to do.
+pub(super) struct Plan {
+    pub(super) paper: String,
+    pub(super) worker: PathBuf,
+    pub(super) out: PathBuf,
+    pub(super) grid: Vec<String>,
+    /// Cells to run, in the order of the grid, those that measure last.
+    pub(super) cells: Vec<Cell>,
+    /// Cells whose record is there and has the same identity.
+    pub(super) done: usize,
+    /// Cells that cannot run: id and reason.
+    pub(super) blocked: Vec<(String, String)>,
+    /// What the records that are kept already amount to.
+    pub(super) exit: Exit,
+}
+
+impl Plan {
+    pub(super) fn new(paper: &Paper, executable: &Path, arguments: &Arguments) -> Result<Self> {
+        let out = std::path::absolute(&arguments.out)?;
+        let mut plan = Self {
+            paper: paper.name.clone(),
+            worker: executable.into(),
+            out,
+            grid: arguments.grid(),
+            cells: Vec::new(),
+            done: 0,
+            blocked: Vec::new(),
+            exit: Exit::Done,
+        };
+        let planned = plan.list()?;
+        plan.write_order(&planned, arguments)?;
+        for Planned { id, identity, blocked } in planned {
+            let path = Record::path(&plan.out, &paper.name, arguments.tier, &arguments.backend, &identity.cell);
+            let record = Record::read(&path).ok();
+            let current = |record: &&Record| same(&record.identity, &identity, arguments.keep_stale);
+            if let Some(record) = record.as_ref().filter(current).filter(|_| !arguments.force && blocked.is_none()) {
+                plan.done += 1;
+                if record.results.diverged && !identity.cell.may_diverge {
+                    plan.exit = plan.exit.worst(Exit::Diverged);
+                }
+            } else if let Some(reason) = blocked {
+                plan.blocked.push((id, reason));
+            } else {
+                plan.cells.push(identity.cell);
+            }
+        }
+        plan.cells.sort_by_key(|cell| cell.exclusive);
+        Ok(plan)
+    }
+
+    /// Asks the worker for the grid.
+    fn list(&self) -> Result<Vec<Planned>> {
+        let output = worker(&self.worker, "cells", &self.grid)
+            .stderr(Stdio::piped())
+            .output()
+            .with_context(|| format!("cannot start {}", self.worker.display()))?;
+        if !output.status.success() {
+            let message = String::from_utf8_lossy(&output.stderr).trim().trim_start_matches("error: ").to_owned();
+            return Err(Refusal(Exit::from_code(output.status.code()), message).into());
+        }
+        serde_json::from_slice(&output.stdout).context("the worker's list of cells is no JSON")
+    }
+
+    /// Leaves the order of the grid for the report, whose tables follow it.
+    fn write_order(&self, planned: &[Planned], arguments: &Arguments) -> Result<()> {
+        let folder = self.out.join(&self.paper).join(format!("{}-{}", arguments.tier, arguments.backend));
+        let order: Vec<&str> = planned.iter().map(|planned| planned.id.as_str()).collect();
+        std::fs::create_dir_all(&folder)?;
+        let path = folder.join("order.json");
+        std::fs::write(&path, serde_json::to_string_pretty(&order)?)
+            .with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// `--plan`: what would run, as commands that any engine can start.
+    pub(super) fn print(&self) {
+        println!("{}: {} cells to run, {} done, {} blocked", self.paper, self.cells.len(), self.done, self.blocked.len());
+        for cell in &self.cells {
+            println!(
+                "{} run {} --out={} --cell={}{}",
+                self.worker.display(),
+                self.grid.join(" "),
+                self.out.display(),
+                cell.id(),
+                if cell.exclusive { "  # alone on the machine" } else { "" }
+            );
+        }
+        for (id, reason) in &self.blocked {
+            println!("# blocked {id}: {reason}");
+        }
+    }
+}
+
+/// Whether a record's identity is that of the cell; with `stale`, sources and versions may be older ones.
+fn same(record: &Identity, planned: &Identity, stale: bool) -> bool {
+    if !stale {
+        return record == planned;
+    }
+    let aged = Identity {
+        source: planned.source.clone(),
+        burn: planned.burn.clone(),
+        features: planned.features.clone(),
+        ..record.clone()
+    };
+    aged == *planned
+}
