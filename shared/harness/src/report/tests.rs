@@ -1,0 +1,268 @@
+use std::fs;
+use std::path::Path;
+
+use super::*;
+use crate::testing::record;
+use crate::{DataFile, Record};
+
+const PAPER: &str = r#"
+name = "sam"
+title = "Sharpness <& \"Generalization\""
+authors = "A. Author"
+venue = "ICLR 2021"
+url = "https://example.org/paper"
+summary = "Takes <script>alert(1)</script> steps"
+
+[[experiment]]
+name = "e"
+title = "Label noise"
+description = "Trained on moons & stars."
+tiers = ["smoke", "paper"]
+
+[[experiment.metric]]
+name = "accuracy"
+title = "Accuracy"
+unit = "%"
+scale = 100.0
+better = "higher"
+
+[[experiment.plot]]
+kind = "settings"
+metric = "accuracy"
+title = "Accuracy against noise"
+x = "flipped labels, %"
+y = "accuracy, %"
+scale = 100.0
+
+[[experiment.plot]]
+kind = "methods"
+metric = "accuracy"
+title = "Accuracy"
+
+[[experiment.plot]]
+kind = "curves"
+metric = "loss"
+title = "Loss"
+log = true
+
+[[claim]]
+id = "noise"
+kind = "direction"
+statement = "SAM resists label noise"
+place = "Table 4"
+experiment = "e"
+setting = "40 %"
+metric = "accuracy"
+method = "SAM <i>"
+baseline = "SGD"
+better = "higher"
+paper = "93.4 against 68.8 %"
+source = "read"
+comparable = ["paper"]
+
+[[claim]]
+id = "level"
+kind = "value"
+statement = "SAM reaches 93.4 %"
+place = "Table 4"
+experiment = "e"
+setting = "40 %"
+metric = "accuracy"
+method = "SAM <i>"
+value = 0.934
+tolerance = 0.01
+source = "recalled"
+comparable = ["paper"]
+"#;
+
+fn papers() -> Vec<Paper> {
+    vec![Paper::parse(PAPER).unwrap(), Paper::parse(&PAPER.replace("\"sam\"", "\"tent\"")).unwrap()]
+}
+
+fn filled() -> Vec<Record> {
+    let mut records = Vec::new();
+    for (method, accuracy) in [("SGD", 0.70), ("SAM <i>", 0.80)] {
+        for setting in ["0 %", "40 %"] {
+            for seed in 1..=4 {
+                let mut record = record(setting, method, seed, accuracy + seed as f64 / 500.0);
+                record.results.curves.insert("loss".into(), vec![1.0, 0.5, 0.25]);
+                record.identity.files.insert("moons/a".into(), DataFile { sha256: "12".repeat(32), verified: false });
+                record.run.command = "reproduce-sam run --cell 'x' --out <DIR>".into();
+                record.run.host = "Some CPU & Linux".into();
+                record.run.finished = 1_772_323_200;
+                record.run.wall_seconds = 1.5;
+                records.push(record);
+            }
+        }
+    }
+    records
+}
+
+fn write(out: &Path, records: &[Record]) {
+    for record in records {
+        let identity = &record.identity;
+        let path = Record::path(out, &identity.paper, identity.tier, &identity.backend, &identity.cell);
+        record.write(&path).unwrap();
+    }
+}
+
+/// A results folder with records of smoke, one broken record, one in the wrong place and one of an unknown paper.
+fn folder() -> tempfile::TempDir {
+    let out = tempfile::tempdir().unwrap();
+    let records = filled();
+    write(out.path(), &records);
+    let group = out.path().join("sam/smoke-flex");
+    let mut order: Vec<String> = records.iter().rev().map(|record| record.identity.cell.id()).collect();
+    order.push("e/40/sgd/9".into());
+    fs::write(group.join("order.json"), serde_json::to_string(&order).unwrap()).unwrap();
+    fs::write(group.join("e/broken.json"), "{").unwrap();
+    fs::create_dir_all(out.path().join("sam/paper-cuda/e")).unwrap();
+    records[0].write(&out.path().join("sam/paper-cuda/e/0/sgd/1.json")).unwrap();
+    records[0].write(&out.path().join("nerf/smoke-flex/e/0/sgd/1.json")).unwrap();
+    out
+}
+
+#[test]
+fn a_folder_is_read_judged_and_written() {
+    let out = folder();
+    let report = Report::load(papers(), out.path()).unwrap();
+    assert_eq!(report.unknown, BTreeMap::from([("nerf".into(), 1)]));
+    let [sam, tent] = &report.papers[..] else { panic!("two papers") };
+    assert!(sam.has_results() && !tent.has_results());
+    assert_eq!((sam.runs.len(), sam.broken.len()), (1, 2), "{:?}", sam.broken);
+    assert_eq!(sam.runs[0].settings("e"), ["40 %", "0 %"], "in the order of order.json");
+    assert_eq!(sam.claims[0].verdict(), Verdict::DirectionOnly);
+    assert_eq!(sam.claims[1].verdict(), Verdict::NotComparable);
+    let written = report.write(out.path()).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&fs::read_to_string(&written.json).unwrap()).unwrap();
+    assert_eq!(json["papers"][0]["claims"][0]["verdict"], "direction only");
+    assert_eq!(json["papers"][0]["runs"][0]["tables"]["e"][0]["rows"][0]["method"], "SAM <i>");
+    assert_eq!(json["counts"]["not comparable"], 1);
+    assert_eq!(json["not_run"], serde_json::json!(["tent"]));
+    let names = fs::read_dir(out.path()).unwrap().filter(|e| e.as_ref().unwrap().path().is_file()).count();
+    assert_eq!(names, 3, "no partial file is left");
+    let again = Report::load(papers(), out.path()).unwrap();
+    assert_eq!(again.html(), report.html(), "the report's own files are no records, and it is the same every time");
+}
+
+#[test]
+fn the_summary_is_what_the_driver_needs() {
+    let out = folder();
+    let report = Report::load(papers(), out.path()).unwrap();
+    let json = serde_json::to_value(report.summary("r.html".into())).unwrap();
+    assert_eq!(
+        json["claims"][0],
+        serde_json::json!({
+            "paper": "sam", "id": "noise", "verdict": "direction only", "tier": "smoke", "backend": "flex"
+        })
+    );
+    assert_eq!(json["counts"]["direction only"], 1);
+    let none = report.only(&["tent".into()], &[], &[]);
+    assert_eq!((none.papers.len(), none.summary("r".into()).claims.len()), (1, 0));
+    assert!(!report.only(&[], &[Tier::Paper], &[]).papers[0].has_results());
+    assert!(!report.only(&[], &[], &["wgpu".into()]).papers[0].has_results());
+}
+
+#[test]
+fn a_comparable_tier_speaks_before_a_larger_count_of_seeds() {
+    let mut paper = filled();
+    paper.retain(|record| record.identity.cell.seed <= 3);
+    for record in &mut paper {
+        record.identity.tier = Tier::Paper;
+        record.identity.source = "other".into();
+    }
+    let runs = |tier, records| Runs::new(tier, "flex", records, None);
+    let both = vec![runs(Tier::Smoke, filled()), runs(Tier::Paper, paper)];
+    let report = PaperReport::new(papers().remove(0), both, vec![]);
+    assert_eq!(report.claims[0].verdict(), Verdict::Reproduced);
+    assert_eq!(report.claims[0].judgments[1].verdict, Verdict::DirectionOnly);
+}
+
+/// Every tag of the text with its name, whether it closes, and its attributes.
+fn tags(html: &str) -> Vec<(String, bool, String)> {
+    let body = html.split_once("</style>").unwrap().1;
+    let tags = body.split('<').skip(1).map(|part| part.split_once('>').expect("every tag ends").0);
+    tags.map(|tag| {
+        let closes = tag.starts_with('/');
+        let (name, attributes) =
+            tag.trim_start_matches('/').split_once(' ').unwrap_or((tag.trim_start_matches('/'), ""));
+        (name.to_owned(), closes, attributes.to_owned())
+    })
+    .collect()
+}
+
+#[test]
+fn the_page_is_well_formed_and_needs_nothing_else() {
+    let out = folder();
+    let html = Report::load(papers(), out.path()).unwrap().html();
+    let mut open = vec!["html".to_owned(), "head".into()];
+    for (name, closes, attributes) in tags(&html) {
+        if closes {
+            assert_eq!(open.pop().as_ref(), Some(&name));
+        } else if !attributes.ends_with('/') && name != "br" {
+            open.push(name);
+        }
+        for address in attributes.split("href=\"").skip(1).chain(attributes.split("src=\"").skip(1)) {
+            assert!(address.starts_with('#') || address.starts_with("https://example.org/paper\""), "{address}");
+        }
+    }
+    assert!(open.is_empty(), "{open:?} is left open");
+    for forbidden in ["<script", "<i>", "@import", "url(", "<link", "onload"] {
+        assert!(!html.contains(forbidden), "{forbidden}");
+    }
+    for wanted in [
+        "Sharpness &lt;&amp; &quot;Generalization&quot;",
+        "direction only",
+        "1 missing",
+        "cargo xtask reproduce sam --tier smoke --backend flex",
+        "reproduce-sam run --cell &#39;x&#39; --out &lt;DIR&gt;",
+        "not verified",
+        "broken.json",
+        "<code>nerf</code>",
+        "2026-03-01",
+        "93.4 against 68.8 %",
+        "recalled, not read",
+        "No results yet: tent",
+    ] {
+        assert!(html.contains(wanted), "{wanted}");
+    }
+    // One plot over settings, one for each setting of the two other kinds.
+    assert_eq!(html.matches("<svg").count(), 5);
+}
+
+#[test]
+fn an_address_that_is_none_is_no_link() {
+    let mut paper = papers().remove(0);
+    paper.url = "javascript:alert(1)".into();
+    let runs = vec![Runs::new(Tier::Smoke, "flex", filled(), None)];
+    let report = Report { papers: vec![PaperReport::new(paper, runs, vec![])], unknown: BTreeMap::new() };
+    assert!(!report.html().contains("href=\"javascript"));
+}
+
+#[test]
+fn terminal_and_markdown_say_the_same() {
+    let out = folder();
+    let report = Report::load(papers(), out.path()).unwrap();
+    let terminal = report.terminal();
+    assert!(terminal.contains("*80.50 ± 0.26 (4)"), "{terminal}");
+    assert!(terminal.contains("70.50 ± 0.26 (4), 1 missing"), "{terminal}");
+    assert!(terminal.contains("+10.00 points [10.00, 10.00], n = 4 (smoke tier, flex)"), "{terminal}");
+    let markdown = report.markdown();
+    assert!(markdown.contains("| SAM &lt;i> | **80.50 ± 0.26** (4; 95 % [80.09, 80.91]) |"), "{markdown}");
+    assert!(markdown.contains("| **direction only** | SAM resists label noise"), "{markdown}");
+}
+
+#[test]
+fn an_empty_folder_has_a_report_too() {
+    let out = tempfile::tempdir().unwrap();
+    let report = Report::load(papers(), &out.path().join("none")).unwrap();
+    assert!(report.html().contains("No results yet: sam, tent"));
+    assert!(report.terminal().contains("Verdicts: no claims"));
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_named() {
+    let out = tempfile::tempdir().unwrap();
+    let error = Report::load(papers(), out.path()).unwrap().write(&out.path().join("none")).unwrap_err();
+    assert!(error.to_string().contains("report.html"), "{error}");
+}
