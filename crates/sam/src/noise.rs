@@ -1,0 +1,90 @@
+//! Noise and seeds of the method's own, drawn on the host so that they repeat and disturb no device's generator.
+
+use std::collections::HashSet;
+
+use burn::module::{Module, ModuleVisitor, Param, ParamId};
+use burn::optim::GradientsParams;
+use burn::tensor::{FloatDType, Tensor, TensorData};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
+
+/// A seed for a step and a group, different for each of the three numbers (the finalizer of SplitMix64).
+pub(crate) fn seed_of(seed: u64, step: u64, group: u64) -> u64 {
+    [step, group].into_iter().fold(seed, |state, value| {
+        let mut z = (state ^ value).wrapping_add(0x9E37_79B9_7F4A_7C15);
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    })
+}
+
+/// Standard normal noise for every parameter of `model` that requires gradients, in the order of its fields.
+pub(crate) fn gaussian<M: Module>(model: &M, seed: u64) -> GradientsParams {
+    struct Draw {
+        rng: ChaCha8Rng,
+        seen: HashSet<ParamId>,
+        noise: GradientsParams,
+    }
+    impl ModuleVisitor for Draw {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if !param.is_require_grad() || !self.seen.insert(param.id) {
+                return;
+            }
+            let value = param.val();
+            let shape = value.shape();
+            let data = TensorData::new(normals(&mut self.rng, shape.num_elements()), shape);
+            let noise = Tensor::<D>::from_data(data, &value.device().inner());
+            self.noise.register::<D>(param.id, noise.cast(FloatDType::from(value.dtype())));
+        }
+    }
+    let mut draw =
+        Draw { rng: ChaCha8Rng::seed_from_u64(seed), seen: HashSet::new(), noise: GradientsParams::new() };
+    model.visit(&mut draw);
+    draw.noise
+}
+
+/// `n` independent standard normals, by the transform of Box and Muller.
+fn normals(rng: &mut ChaCha8Rng, n: usize) -> Vec<f32> {
+    let mut normals = Vec::with_capacity(n + 1);
+    while normals.len() < n {
+        let radius = (-2.0 * (1.0 - uniform(rng)).ln()).sqrt();
+        let (sin, cos) = (std::f64::consts::TAU * uniform(rng)).sin_cos();
+        normals.extend([(radius * cos) as f32, (radius * sin) as f32]);
+    }
+    normals.truncate(n);
+    normals
+}
+
+/// Uniform in `[0, 1)`.
+fn uniform(rng: &mut ChaCha8Rng) -> f64 {
+    (rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn normals_have_mean_0_and_variance_1() {
+        let n = 100_001;
+        let drawn = normals(&mut ChaCha8Rng::seed_from_u64(7), n);
+        assert_eq!(drawn.len(), n);
+        let mean = drawn.iter().map(|x| f64::from(*x)).sum::<f64>() / n as f64;
+        let variance = drawn.iter().map(|x| (f64::from(*x) - mean).powi(2)).sum::<f64>() / n as f64;
+        // Six standard errors.
+        assert!(mean.abs() < 6.0 / (n as f64).sqrt(), "mean {mean}");
+        assert!((variance - 1.0).abs() < 6.0 * (2.0 / n as f64).sqrt(), "variance {variance}");
+    }
+
+    #[test]
+    fn seeds_differ_by_seed_step_and_group() {
+        let mut seeds = HashSet::new();
+        for seed in 0..8 {
+            for step in 0..8 {
+                for group in 0..8 {
+                    assert!(seeds.insert(seed_of(seed, step, group)), "{seed} {step} {group}");
+                }
+            }
+        }
+    }
+}
