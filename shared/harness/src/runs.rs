@@ -42,8 +42,10 @@ pub struct Scores {
     pub by_seed: BTreeMap<u64, f64>,
     /// How many of them diverged where they may, and count with the worst score.
     pub diverged: usize,
-    /// Records without a usable number: not finite, not there, not measured alone, or diverged where they may not.
+    /// Records with a number that is not finite, or that diverged where they may not.
     pub unusable: usize,
+    /// Records that do not state the metric, or did not measure it alone.
+    pub silent: usize,
     /// How many of the records are of an older source.
     pub stale: usize,
 }
@@ -143,24 +145,27 @@ impl Runs {
         let mut scores = Scores::default();
         for (&seed, record) in &entry.records {
             scores.stale += usize::from(self.is_stale(record));
-            let may = record.identity.cell.may_diverge;
-            let value = match number(record, metric) {
-                _ if record.results.diverged && !may => None,
-                None if record.results.diverged => self.worst(entry, metric, better),
+            let (diverged, may) = (record.results.diverged, record.identity.cell.may_diverge);
+            let stated = stated(record, metric);
+            let value = match stated.filter(|value| value.is_finite()) {
+                _ if diverged && !may => None,
+                None if diverged => self.worst(entry, metric, better),
                 value => value,
             };
-            scores.diverged += usize::from(record.results.diverged && value.is_some());
             match value {
                 Some(value) => drop(scores.by_seed.insert(seed, value)),
-                None => scores.unusable += 1,
+                None if stated.is_some() || diverged => scores.unusable += 1,
+                None => scores.silent += 1,
             }
+            scores.diverged += usize::from(diverged && value.is_some());
         }
         scores
     }
 
     fn worst(&self, entry: &Entry, metric: &Metric, better: Option<Better>) -> Option<f64> {
         let column = self.of(&entry.experiment).filter(|other| slug(&other.setting) == slug(&entry.setting));
-        let values = column.flat_map(|other| other.records.values()).filter_map(|record| number(record, metric));
+        let values = column.flat_map(|other| other.records.values()).filter_map(|record| stated(record, metric));
+        let values = values.filter(|value| value.is_finite());
         match better? {
             Better::Higher => values.min_by(f64::total_cmp),
             Better::Lower => values.max_by(f64::total_cmp),
@@ -168,14 +173,14 @@ impl Runs {
     }
 }
 
-/// The record's number, if it is finite and, for a measurement, was taken with the machine to itself.
-fn number(record: &Record, metric: &Metric) -> Option<f64> {
+/// The record's number, finite or not; a measurement only if it was taken with the machine to itself.
+fn stated(record: &Record, metric: &Metric) -> Option<f64> {
     let numbers = match metric.measured {
         true if !record.identity.cell.exclusive => return None,
         true => &record.measurements,
         false => &record.results.metrics,
     };
-    numbers.get(&metric.name).copied().filter(|value| value.is_finite())
+    numbers.get(&metric.name).copied()
 }
 
 fn entry<'a>(entries: &'a mut Vec<Entry>, experiment: &str, setting: &str, method: &str) -> &'a mut Entry {
@@ -278,6 +283,6 @@ mod tests {
         alone.identity.cell.exclusive = true;
         let runs = Runs::new(Tier::Smoke, "flex", vec![shared, alone], None);
         let scores = runs.scores(&runs.entries[0], &Metric { measured: true, ..metric() }, None);
-        assert_eq!((scores.by_seed, scores.unusable), (BTreeMap::from([(2, 3.0)]), 1));
+        assert_eq!((scores.by_seed, scores.silent), (BTreeMap::from([(2, 3.0)]), 1));
     }
 }

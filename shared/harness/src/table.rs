@@ -32,7 +32,7 @@ pub struct TableEntry {
     pub summary: Option<Summary>,
     /// It has the best mean of its column.
     pub best: bool,
-    /// The grid has it, or records of it are there.
+    /// The grid has it, and its records (if any) state the metric.
     pub planned: bool,
     /// Cells of the grid without a record.
     pub missing: usize,
@@ -57,6 +57,14 @@ impl Table {
             Row { method, entries }
         };
         let mut rows: Vec<Row> = runs.methods(experiment).into_iter().map(row).collect();
+        // A metric that only some settings or methods have needs only those columns and rows.
+        let has = |column: usize| rows.iter().any(|row| row.entries[column].planned);
+        let columns: Vec<usize> = (0..settings.len()).filter(|&column| has(column)).collect();
+        for row in &mut rows {
+            row.entries = columns.iter().map(|&column| row.entries[column].clone()).collect();
+        }
+        rows.retain(|row| row.entries.iter().any(|entry| entry.planned));
+        let settings: Vec<String> = columns.iter().map(|&column| settings[column].clone()).collect();
         if let Some(better) = metric.better {
             (0..settings.len()).for_each(|column| mark_best(&mut rows, column, better));
         }
@@ -114,6 +122,9 @@ fn entry(experiment: &str, setting: &str, method: &str, metric: &Metric, runs: &
     let Some(entry) = runs.entry(experiment, setting, method) else { return TableEntry::default() };
     let scores = runs.scores(entry, metric, metric.better);
     let values: Vec<f64> = scores.by_seed.into_values().collect();
+    if scores.silent > 0 && scores.silent == entry.records.len() {
+        return TableEntry::default();
+    }
     TableEntry {
         summary: Summary::of(&values).map(|summary| summary.scaled(metric.scale)),
         best: false,
@@ -198,6 +209,16 @@ mod tests {
         assert_eq!(best(Some(Better::Lower)), [[true, false], [false, false]]);
         assert_eq!(best(Some(Better::Higher)), [[false, false], [true, false]]);
         assert_eq!(best(None), [[false, false], [false, false]]);
+    }
+
+    #[test]
+    fn rows_and_columns_that_do_not_state_the_metric_are_left_away() {
+        let mut records = vec![record("a", "x", 1, 0.1), record("a", "y", 1, 0.2), record("b", "x", 1, 0.3)];
+        records.push(record("b", "y", 1, 0.4));
+        records[1..].iter_mut().for_each(|record| record.results.metrics.clear());
+        let runs = Runs::new(Tier::Smoke, "flex", records, None);
+        let table = &Table::all(&experiment(metric()), &runs)[0];
+        assert_eq!((table.settings.clone(), table.rows.len()), (vec!["a".to_owned()], 1));
     }
 
     #[test]

@@ -166,8 +166,11 @@ fn numbers(
     let mut scores = |method: &str| {
         let scores = runs.scores(recorded(claim, method, runs)?, metric, better);
         if scores.unusable > 0 {
-            let measured = if metric.measured { " that is finite and was measured alone" } else { " that is finite" };
-            notes.push(format!("{} of `{method}` without a number{measured}", count(scores.unusable, "record")));
+            notes.push(format!("{} of `{method}` without a finite number", count(scores.unusable, "record")));
+        }
+        if scores.silent > 0 {
+            let how = if metric.measured { "measure it alone" } else { "state the metric" };
+            notes.push(format!("{} of `{method}` did not {how}", count(scores.silent, "record")));
         }
         if scores.diverged > 0 {
             notes.push(format!("{} of `{method}` diverged (worst score)", count(scores.diverged, "run")));

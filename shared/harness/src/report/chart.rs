@@ -3,12 +3,12 @@
 use super::scale::Scale;
 use super::svg::{self, Align, Canvas, Ink, Place};
 
-const WIDTH: f64 = 560.0;
-const HEIGHT: f64 = 350.0;
-const FONT: f64 = 13.0;
+const WIDTH: f64 = 520.0;
+const HEIGHT: f64 = 340.0;
+const FONT: f64 = 14.0;
 /// A character of the page's fonts is about this wide, in units of its size.
 const CHARACTER: f64 = 0.56;
-const LINE: f64 = 16.0;
+const LINE: f64 = 17.0;
 /// The longest name beside the chart, in characters; longer ones are cut.
 const LONGEST: usize = 26;
 
@@ -191,8 +191,8 @@ mod tests {
     #[test]
     fn names_keep_a_line_between_them_and_their_order() {
         assert_eq!(apart(&[10.0, 100.0], 0.0, 200.0), [10.0, 100.0]);
-        assert_eq!(apart(&[50.0, 52.0, 48.0], 0.0, 200.0), [64.0, 80.0, 48.0]);
-        assert_eq!(apart(&[199.0, 198.0], 0.0, 200.0), [200.0, 184.0]);
+        assert_eq!(apart(&[50.0, 52.0, 48.0], 0.0, 200.0), [65.0, 82.0, 48.0]);
+        assert_eq!(apart(&[199.0, 198.0], 0.0, 200.0), [200.0, 183.0]);
     }
 
     #[test]

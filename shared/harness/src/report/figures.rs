@@ -54,17 +54,11 @@ impl Drawing<'_> {
                 .collect();
             let Some((_, last)) = summaries.iter().max_by(|a, b| a.0.total_cmp(&b.0)) else { continue };
             legend.push((*color, method.clone(), last.mean));
-            let band = |(x, summary): &(f64, Summary)| {
-                let Interval { lo, hi } = summary.interval?;
-                Some((*x, if self.plot.log { lo.max(f64::MIN_POSITIVE) } else { lo }, hi))
-            };
+            let band = |(x, summary): &(f64, Summary)| summary.interval.map(|Interval { lo, hi }| (*x, lo, hi));
             let band: Vec<_> = summaries.iter().filter_map(band).collect();
             let means: Vec<_> = summaries.iter().map(|(x, summary)| (*x, summary.mean)).collect();
-            // An interval that reaches to zero has no place on a logarithmic axis; the means alone span that.
             numbers.extend(means.iter().map(|(_, mean)| *mean));
-            if !self.plot.log {
-                numbers.extend(band.iter().flat_map(|&(_, lo, hi)| [lo, hi]));
-            }
+            numbers.extend(band.iter().flat_map(|&(_, lo, hi)| self.span(lo, hi)));
             marks.push(Mark::Band(*color, band));
             points.extend(means.iter().map(|&place| Mark::Mean(*color, place)));
             points.insert(0, Mark::Line(*color, means, 2.0, 1.0));
@@ -92,11 +86,8 @@ impl Drawing<'_> {
                 marks.push(Mark::Seed(*color, (x - 0.3 + 0.36 * spread, *value)));
             }
             if let Some(Interval { lo, hi }) = summary.interval {
-                let lo = if self.plot.log { lo.max(f64::MIN_POSITIVE) } else { lo };
                 marks.push(Mark::Line(*color, vec![(x + 0.18, lo), (x + 0.18, hi)], 2.5, 1.0));
-                if !self.plot.log {
-                    numbers.extend([lo, hi]);
-                }
+                numbers.extend(self.span(lo, hi));
             }
             marks.push(Mark::Mean(*color, (x + 0.18, summary.mean)));
             numbers.extend(values);
@@ -136,9 +127,10 @@ impl Drawing<'_> {
             longest = longest.max(length);
         }
         marks.extend(means);
-        let step = |scale: Scale| scale.ticks.into_iter().filter(|(value, _)| value.fract() == 0.0).collect();
-        let ticks = Scale::around([1.0, longest as f64], false).map(step).unwrap_or_default();
-        let x = Scale::with_ticks(if longest > 1 { 1.0 } else { 0.0 }, (longest as f64).max(2.0), ticks);
+        let (first, last) = (1.0, (longest as f64).max(2.0));
+        let mut x = Scale::around([first, last], false)?;
+        x.ticks.retain(|(value, _)| value.fract() == 0.0 && (first..=last).contains(value));
+        let x = Scale::with_ticks(first, last, x.ticks);
         let caption = "Thin lines: seeds. Thick line: their mean.";
         self.figure(&self.title(setting), caption, x, &numbers, marks, legend)
     }
@@ -163,6 +155,13 @@ impl Drawing<'_> {
             legend,
         };
         Some(Figure { title: title.into(), caption, svg: chart.svg() })
+    }
+
+    /// What of an interval the vertical axis must show. On a logarithmic one its lower end may be anywhere, down to
+    /// zero: it is cut at the end of the axis.
+    fn span(&self, lo: f64, hi: f64) -> impl Iterator<Item = f64> {
+        let lo = if self.plot.log { None } else { Some(lo) };
+        lo.into_iter().chain([hi])
     }
 
     fn title(&self, setting: &str) -> String {
@@ -202,8 +201,12 @@ fn axis_of(settings: &[String]) -> (Vec<f64>, Vec<String>) {
     };
     match numbers() {
         Some(numbers) => {
-            let labels = settings.iter().map(|setting| setting[common(settings, false)..].trim().into());
-            (numbers, labels.collect())
+            // The number and the word behind it: `40 %` of `noise 40 % flipped`.
+            let label = |setting: &String| {
+                let rest = setting.get(common(settings, false)..).unwrap_or_default();
+                rest.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
+            };
+            (numbers, settings.iter().map(label).collect())
         }
         None => ((0..settings.len()).map(|index| index as f64).collect(), settings.to_vec()),
     }
@@ -238,6 +241,7 @@ mod tests {
         assert_eq!(axis(&["0 %", "40 %", "80 %"]), (vec![0.0, 40.0, 80.0], labels(&["0 %", "40 %", "80 %"])));
         assert_eq!(axis(&["m = 4", "m = 64"]), (vec![4.0, 64.0], labels(&["4", "64"])));
         assert_eq!(axis(&["rho 0.05", "rho 0.1"]).0, [0.05, 0.1]);
+        assert_eq!(axis(&["noise 5 % flipped", "noise 15 % flipped"]), (vec![5.0, 15.0], labels(&["5 %", "15 %"])));
         assert_eq!(axis(&["moons", "spirals"]), (vec![0.0, 1.0], labels(&["moons", "spirals"])));
         assert_eq!(axis(&["x 40 %"]).0, [0.0]);
         assert_eq!(axis(&["CIFAR-10, 40 %", "MNIST, 40 %"]).0, [0.0, 1.0]);

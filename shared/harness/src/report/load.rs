@@ -51,11 +51,14 @@ fn load(paper: &str, folder: &Path, broken: &mut Vec<String>) -> io::Result<Opti
         broken.extend(errors.iter().map(ToString::to_string));
         for record in read {
             let identity = &record.identity;
-            if (identity.paper.as_str(), identity.tier, identity.backend.as_str()) == (paper, tier, backend) {
+            let here = (identity.paper.as_str(), identity.tier, identity.backend.as_str()) == (paper, tier, backend);
+            let same = |other: &Record| other.identity.cell.id() == identity.cell.id();
+            if here && !records.iter().any(same) {
                 records.push(record);
             } else {
+                let twice = if here { "a second time " } else { "" };
                 broken.push(format!(
-                    "{}: holds the record of {}/{}-{}/{}",
+                    "{}: holds {twice}the record of {}/{}-{}/{}",
                     experiment.display(),
                     identity.paper,
                     identity.tier,

@@ -31,11 +31,10 @@ impl Scale {
         Self { lo, hi, log: false, ticks }
     }
 
-    /// The place of `value` as a part of the axis, in `[0, 1]` for numbers in the range. Numbers below a logarithmic
-    /// axis lie at its start.
+    /// The place of `value` as a part of the axis, in `[0, 1]`; what lies beyond an end is put there.
     pub(super) fn place(&self, value: f64) -> f64 {
         let value = if self.log { value.max(f64::MIN_POSITIVE).log10() } else { value };
-        ((value - self.lo) / (self.hi - self.lo)).clamp(-0.1, 1.1)
+        ((value - self.lo) / (self.hi - self.lo)).clamp(0.0, 1.0)
     }
 }
 

@@ -118,6 +118,7 @@ fn folder() -> tempfile::TempDir {
     fs::write(group.join("e/broken.json"), "{").unwrap();
     fs::create_dir_all(out.path().join("sam/paper-cuda/e")).unwrap();
     records[0].write(&out.path().join("sam/paper-cuda/e/0/sgd/1.json")).unwrap();
+    records[0].write(&group.join("e/copy.json")).unwrap();
     records[0].write(&out.path().join("nerf/smoke-flex/e/0/sgd/1.json")).unwrap();
     out
 }
@@ -129,7 +130,7 @@ fn a_folder_is_read_judged_and_written() {
     assert_eq!(report.unknown, BTreeMap::from([("nerf".into(), 1)]));
     let [sam, tent] = &report.papers[..] else { panic!("two papers") };
     assert!(sam.has_results() && !tent.has_results());
-    assert_eq!((sam.runs.len(), sam.broken.len()), (1, 2), "{:?}", sam.broken);
+    assert_eq!((sam.runs.len(), sam.broken.len()), (1, 3), "{:?}", sam.broken);
     assert_eq!(sam.runs[0].settings("e"), ["40 %", "0 %"], "in the order of order.json");
     assert_eq!(sam.claims[0].verdict(), Verdict::DirectionOnly);
     assert_eq!(sam.claims[1].verdict(), Verdict::NotComparable);

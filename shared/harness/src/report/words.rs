@@ -7,7 +7,8 @@ use crate::table::number;
 use crate::{Better, Claim, ClaimKind, Judgment, Metric, Quantity, Runs, Source, Verdict};
 
 /// What the numbers of the tables are.
-pub(super) const TABLE_NOTE: &str = "mean ± sample standard deviation over seeds; n seeds; 95 % t interval of the mean";
+pub(super) const TABLE_NOTE: &str =
+    "Mean ± sample standard deviation over n seeds, and the 95 % t interval of the mean";
 
 /// Digits behind the point of a ratio.
 const RATIO_DIGITS: usize = 3;

@@ -188,7 +188,16 @@ fn seeds_that_are_not_common_leave_it_open() {
 fn numbers_that_are_none_are_left_out_and_named() {
     let judged = at(Tier::Paper, &direction(Better::Higher, None), both(&[0.9, f64::NAN, 0.91, 0.9], &LOW));
     assert_eq!((judged.verdict, judged.estimate.unwrap().n), (Verdict::Reproduced, 3));
-    assert_eq!(judged.notes[0], "1 record of `sam` without a number that is finite");
+    assert_eq!(judged.notes[0], "1 record of `sam` without a finite number");
+}
+
+#[test]
+fn records_that_do_not_state_the_metric_are_named() {
+    let mut records = both(&HIGH, &LOW);
+    records[0].results.metrics.clear();
+    let judged = at(Tier::Paper, &direction(Better::Higher, None), records);
+    assert_eq!(judged.estimate.unwrap().n, 3);
+    assert_eq!(judged.notes[0], "1 record of `sam` did not state the metric");
 }
 
 #[test]
@@ -215,7 +224,7 @@ fn measured_claims_read_measurements_of_exclusive_cells() {
     let claim = threshold(Some("sgd"), Better::Lower, 2.1);
     let shared = judge(&claim, &measured, &Runs::new(Tier::Paper, "flex", records.clone(), None));
     assert_eq!((shared.verdict, shared.estimate), (Verdict::Inconclusive, None));
-    assert!(shared.notes[1].contains("measured alone"), "{:?}", shared.notes);
+    assert!(shared.notes[1].contains("did not measure it alone"), "{:?}", shared.notes);
     records.iter_mut().for_each(|record| record.identity.cell.exclusive = true);
     let alone = judge(&claim, &measured, &Runs::new(Tier::Paper, "flex", records, None));
     assert_eq!(alone.verdict, Verdict::Reproduced);

@@ -20,7 +20,7 @@ pub(super) fn section(html: &mut String, report: &PaperReport) {
 fn row(html: &mut String, judged: &JudgedClaim, metric: Option<&Metric>) {
     let claim = &judged.claim;
     let _ =
-        write!(html, "<tr><td>{}</td>\n<td data-label=\"Claim\">{}", badge(judged.verdict()), escape(&claim.statement));
+        write!(html, "<tr><td>{}</td>\n<td class=\"statement\">{}", badge(judged.verdict()), escape(&claim.statement));
     let (test, setting) = (escape(&words::test(claim, metric)), escape(&claim.setting));
     let _ = writeln!(html, "<span class=\"small\">{}. {test}; {setting}</span></td>", escape(&claim.place));
     html.push_str("<td data-label=\"Ours\">");

@@ -18,9 +18,11 @@ pub(super) fn section(html: &mut String, report: &PaperReport, experiment: &Expe
     }
     for runs in ran {
         let _ = writeln!(html, "<h4>{} tier, {}</h4>", runs.tier, escape(&runs.backend));
+        let _ = writeln!(html, "<p class=\"small\">{}.</p>\n<div class=\"tables\">", words::TABLE_NOTE);
         for table in Table::all(experiment, runs).iter().filter(|table| !table.is_empty()) {
             self::table(html, table);
         }
+        html.push_str("</div>\n");
         let figures: Vec<_> = experiment.plots.iter().flat_map(|plot| figures::draw(plot, experiment, runs)).collect();
         if !figures.is_empty() {
             html.push_str("<div class=\"figures\">\n");
@@ -38,12 +40,7 @@ pub(super) fn section(html: &mut String, report: &PaperReport, experiment: &Expe
 
 fn table(html: &mut String, table: &Table) {
     html.push_str("<div class=\"scroll\"><table class=\"results\">\n");
-    let _ = writeln!(
-        html,
-        "<caption>{}<span class=\"small\">{}</span></caption>",
-        escape(&table.heading()),
-        words::TABLE_NOTE
-    );
+    let _ = writeln!(html, "<caption>{}</caption>", escape(&table.heading()));
     html.push_str("<thead><tr><th scope=\"col\">Method</th>");
     for setting in &table.settings {
         let _ = write!(html, "<th scope=\"col\">{}</th>", escape(setting));
