@@ -12,10 +12,10 @@ use rekindle_harness::{Exit, Paper, Report, Tier};
 #[derive(Debug, Parser)]
 #[command(name = "rekindle-report", version)]
 struct Arguments {
-    /// The folder of the records (<paper>/<tier>-<backend>/...); the report is written there.
+    /// The folder of the records (`PAPER/TIER-BACKEND/...`); the report is written there.
     #[arg(long, default_value = "results")]
     out: PathBuf,
-    /// The workspace: every crates/<paper>/paper.toml below it is a paper.
+    /// The workspace: every `crates/*/paper.toml` below it is a paper.
     #[arg(long, default_value = ".")]
     root: PathBuf,
     /// Print only these papers; the files hold all.

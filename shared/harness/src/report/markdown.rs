@@ -56,7 +56,9 @@ fn claim(text: &mut String, report: &PaperReport, claim: &JudgedClaim) {
         .map(|judgment| {
             let notes: String = words::notes(judgment).iter().map(|note| format!("; {note}")).collect();
             let (estimate, place) = (words::estimate(judgment, metric), words::place(judgment));
-            escape(&format!("{}: {estimate} ({place}){notes}", judgment.verdict))
+            let other = if judgment.verdict == claim.verdict() { "" } else { judgment.verdict.name() };
+            let colon = if other.is_empty() { "" } else { ": " };
+            escape(&format!("{other}{colon}{estimate} ({place}){notes}"))
         })
         .collect();
     let ours = if ours.is_empty() { "not run".into() } else { ours.join("<br>") };
@@ -84,8 +86,9 @@ fn tables(text: &mut String, experiment: &Experiment, runs: &Runs) {
             }
             text.push('\n');
         }
-        let _ = writeln!(text, "\n{}.\n", words::TABLE_NOTE);
+        text.push('\n');
     }
+    let _ = writeln!(text, "{}.\n", words::TABLE_NOTE);
 }
 
 fn environment(text: &mut String, paper: &str, runs: &Runs) {
