@@ -1,1 +1,7 @@
-//! Battery.
+//! The driver from the outside, and what every paper must pass: records, resumption, messages, exit codes.
+
+mod data;
+mod driver;
+mod messages;
+mod papers;
+mod resume;

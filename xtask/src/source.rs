@@ -69,3 +69,35 @@ pub(crate) fn commit(root: &Path) -> Option<String> {
     let changed = git(&["status", "--porcelain", "--untracked-files=no"])?;
     Some(if changed.is_empty() { commit } else { format!("{commit}+") })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_follows_names_and_contents_but_not_line_ends() {
+        let root = std::env::temp_dir().join(format!("rekindle-source-{}", std::process::id()));
+        let folder = root.join("crates/sam/src");
+        fs::create_dir_all(&folder).unwrap();
+        let hash_of = |name: &str, text: &str| {
+            fs::write(folder.join(name), text).unwrap();
+            let found = hash(&root, "sam").unwrap();
+            fs::remove_file(folder.join(name)).unwrap();
+            found
+        };
+        let first = hash_of("a.rs", "one\n");
+        assert_eq!(first.len(), 32);
+        assert_eq!(first, hash_of("a.rs", "one\r\n"));
+        assert_ne!(first, hash_of("a.rs", "two\n"));
+        assert_ne!(first, hash_of("b.rs", "one\n"));
+        assert_eq!(hash_of("a.md", "one"), hash_of("a.md", "two"), "only sources count");
+        fs::remove_dir_all(&root).unwrap();
+    }
+
+    #[test]
+    fn the_version_of_burn_is_that_of_the_lock_file() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let version = burn_version(root).unwrap();
+        assert_eq!(version.split('.').count(), 3, "{version}");
+    }
+}

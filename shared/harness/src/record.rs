@@ -105,6 +105,9 @@ pub struct Run {
 }
 
 impl Record {
+    /// The file beside the records of a tier and backend that lists the ids of the grid's cells in order.
+    pub const ORDER: &str = "order.json";
+
     /// Whether identity and results are the same.
     pub fn equals(&self, other: &Self) -> bool {
         // By text, so that NaN equals NaN and every other number is compared bit by bit.
@@ -157,7 +160,10 @@ impl Record {
         let mut paths = Vec::new();
         walk(folder, &mut paths)?;
         paths.sort();
-        for path in paths.iter().filter(|path| path.extension().is_some_and(|extension| extension == "json")) {
+        let is_record = |path: &&PathBuf| {
+            path.extension().is_some_and(|extension| extension == "json") && !path.ends_with(Self::ORDER)
+        };
+        for path in paths.iter().filter(is_record) {
             match Self::read(path) {
                 Ok(record) => records.push(record),
                 Err(error) => broken.push(error),
@@ -227,6 +233,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         record(0.5).write(&folder.path().join("sam/good.json")).unwrap();
         fs::write(folder.path().join("sam/bad.json"), "{\"identity\":").unwrap();
+        fs::write(folder.path().join("sam").join(Record::ORDER), "[]").unwrap();
         let (records, broken) = Record::read_all(folder.path()).unwrap();
         assert_eq!((records.len(), broken.len()), (1, 1));
         assert!(broken[0].to_string().contains("bad.json"));

@@ -190,7 +190,7 @@ fn keep(worker: &Path, out: &Path, paper: &str, backend: &str) -> Result<PathBuf
 /// Writes the report, prints tables and verdicts, and with `--strict` judges them.
 fn report(tool: &Path, root: &Path, papers: &[Paper], arguments: &Arguments) -> Result<Exit> {
     let mut command = tool::report_command(tool, root, &arguments.out);
-    command.arg("--tier").arg(arguments.tier.name()).arg("--only");
+    command.args(["--tier", arguments.tier.name(), "--backend", &arguments.backend, "--only"]);
     command.args(papers.iter().map(|paper| &paper.name));
     let status = command.status().context("cannot start rekindle-report")?;
     let exit = Exit::from_code(status.code());
@@ -202,15 +202,10 @@ fn report(tool: &Path, root: &Path, papers: &[Paper], arguments: &Arguments) -> 
     Ok(if refuted(&summary) { exit.worst(Exit::Failed) } else { exit })
 }
 
-/// Whether a `verdict` anywhere in the summary is `not reproduced`.
+/// Whether a claim of the summary is not reproduced.
 fn refuted(summary: &serde_json::Value) -> bool {
-    match summary {
-        serde_json::Value::Object(fields) => fields
-            .iter()
-            .any(|(name, value)| (name == "verdict" && value == "not reproduced") || refuted(value)),
-        serde_json::Value::Array(values) => values.iter().any(refuted),
-        _ => false,
-    }
+    let claims = summary["claims"].as_array().map_or(&[][..], Vec::as_slice);
+    claims.iter().any(|claim| claim["verdict"] == "not reproduced")
 }
 
 /// The worker's command with what every call is told.
@@ -218,4 +213,19 @@ fn worker(executable: &Path, verb: &str, grid: &[String]) -> Command {
     let mut command = Command::new(executable);
     command.arg(verb).args(grid);
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn strict_looks_at_every_claim() {
+        let summary = |last: &str| json!({ "claims": [{ "verdict": "direction only" }, { "verdict": last }] });
+        assert!(refuted(&summary("not reproduced")));
+        assert!(!refuted(&summary("inconclusive")));
+        assert!(!refuted(&json!({})));
+    }
 }

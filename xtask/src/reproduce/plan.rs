@@ -75,7 +75,7 @@ impl Plan {
         let folder = self.out.join(&self.paper).join(format!("{}-{}", arguments.tier, arguments.backend));
         let order: Vec<&str> = planned.iter().map(|planned| planned.id.as_str()).collect();
         std::fs::create_dir_all(&folder)?;
-        let path = folder.join("order.json");
+        let path = folder.join(Record::ORDER);
         std::fs::write(&path, serde_json::to_string_pretty(&order)?)
             .with_context(|| format!("cannot write {}", path.display()))
     }
@@ -111,4 +111,34 @@ fn same(record: &Identity, planned: &Identity, stale: bool) -> bool {
         ..record.clone()
     };
     aged == *planned
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use rekindle_harness::Tier;
+
+    use super::*;
+
+    fn identity(seed: u64, source: &str) -> Identity {
+        Identity {
+            paper: "sam".into(),
+            cell: Cell::new("moons", "30 %", "SGD", seed, &()),
+            tier: Tier::Smoke,
+            backend: "flex".into(),
+            files: BTreeMap::new(),
+            source: source.into(),
+            burn: "0.22.1".into(),
+            features: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_record_of_older_sources_counts_only_where_it_may() {
+        assert!(same(&identity(1, "new"), &identity(1, "new"), false));
+        assert!(!same(&identity(1, "old"), &identity(1, "new"), false));
+        assert!(same(&identity(1, "old"), &identity(1, "new"), true));
+        assert!(!same(&identity(2, "old"), &identity(1, "new"), true), "another cell never does");
+    }
 }

@@ -44,7 +44,7 @@ fn load(paper: &str, folder: &Path, broken: &mut Vec<String>) -> io::Result<Opti
         return Ok(None);
     };
     let tier: Tier = tier;
-    let order = order(&folder.join("order.json"), broken);
+    let order = order(&folder.join(Record::ORDER), broken);
     let mut records = Vec::new();
     for experiment in folders(folder)? {
         let (read, errors) = Record::read_all(&experiment)?;
