@@ -13,13 +13,21 @@
 //! }
 //! ```
 
+#[cfg(feature = "fetch")]
+mod download;
 mod error;
+#[cfg(feature = "fetch")]
+mod fetch;
 mod lookup;
 mod registry;
+#[cfg(feature = "fetch")]
+mod unpack;
 #[cfg(feature = "data")]
 mod verify;
 
 pub use error::DataError;
+#[cfg(feature = "fetch")]
+pub use fetch::{FetchEvent, fetch};
 pub use lookup::{DataDir, Located};
 pub use registry::{Archive, Dataset, FileEntry, Registry, Unpack};
 #[cfg(feature = "data")]
