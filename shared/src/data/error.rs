@@ -1,0 +1,118 @@
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+/// Why data was refused.
+#[derive(Debug, Clone, PartialEq, Error)]
+#[non_exhaustive]
+pub enum DatasetError {
+    /// A data set without samples, or one with images of no pixels.
+    #[error("data set `{0}` is empty: it needs at least one sample, one class and one value per sample")]
+    Empty(String),
+    /// The number of values or labels does not fit the shape.
+    #[error("data set `{name}` has {found} {what}, its shape asks for {expected}")]
+    Size {
+        /// The data set.
+        name: String,
+        /// What was counted.
+        what: &'static str,
+        /// How many the shape asks for.
+        expected: usize,
+        /// How many there are.
+        found: usize,
+    },
+    /// A label that is no class.
+    #[error("label {label} of sample {index} is out of range: labels have to be below the number of classes, {n_classes}")]
+    LabelOutOfRange {
+        /// The sample.
+        index: usize,
+        /// Its label.
+        label: usize,
+        /// The number of classes.
+        n_classes: usize,
+    },
+    /// An index past the end of the data set, or more samples asked for than there are.
+    #[error("sample {index} is out of range: there are {len}")]
+    IndexOutOfRange {
+        /// The index asked for.
+        index: usize,
+        /// The number of samples.
+        len: usize,
+    },
+    /// A value that is NaN, infinite, or outside of its range.
+    #[error("value {value} at position {index} is not {rule}")]
+    Value {
+        /// Its position among all values.
+        index: usize,
+        /// The value.
+        value: f32,
+        /// What it has to be.
+        rule: &'static str,
+    },
+    /// A file that does not follow its format.
+    #[error("{}: at byte {offset}: {reason}", file.display())]
+    Malformed {
+        /// The file.
+        file: PathBuf,
+        /// Where, in the uncompressed bytes.
+        offset: u64,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// A file that can't be read.
+    #[error("cannot read {}: {reason}", file.display())]
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// The system's reason.
+        reason: String,
+    },
+    /// A data set of the registry that has no loader here.
+    #[error("no loader for data set `{0}`: there are mnist, fashion-mnist, cifar-10 and cifar-100")]
+    NoLoader(String),
+    /// A probability outside of `[0, 1]`.
+    #[error("a noise rate is a probability from 0 to 1, got {0}")]
+    NoiseRate(f64),
+    /// Another class was asked for where there is only one.
+    #[error("labels can only be moved to another class where there are 2 or more, got {0}")]
+    OneClass(usize),
+    /// No samples in a batch, or with `drop_last` more than there are.
+    #[error(
+        "batch size {batch_size} makes no batch of {len} samples: it has to be at least 1, with drop_last at most {len}"
+    )]
+    BatchSize {
+        /// The batch size asked for.
+        batch_size: usize,
+        /// The number of samples.
+        len: usize,
+    },
+    /// Another number of channels than the images have.
+    #[error("a normalization for {normalization} channels does not fit images with {images}")]
+    Channels {
+        /// Channels of the normalization.
+        normalization: usize,
+        /// Channels of the images.
+        images: usize,
+    },
+    /// A hyper-parameter out of its range.
+    #[error("{name} has to be {rule}, got {value}")]
+    Config {
+        /// The field.
+        name: &'static str,
+        /// Its range.
+        rule: &'static str,
+        /// What it was.
+        value: f64,
+    },
+}
+
+impl DatasetError {
+    pub(crate) fn malformed(file: &Path, offset: u64, reason: impl Into<String>) -> Self {
+        Self::Malformed { file: file.into(), offset, reason: reason.into() }
+    }
+
+    pub(crate) fn read(file: &Path, source: &io::Error) -> Self {
+        Self::Read { file: file.into(), reason: source.to_string() }
+    }
+}
