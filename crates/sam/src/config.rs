@@ -180,7 +180,10 @@ mod tests {
         let adaptive = |eta| config().with_adaptive(Some(Adaptive::Weights { eta }));
         assert_eq!(refusal(adaptive(-0.01)), Some(SamError::InvalidEta(-0.01)));
         assert!(matches!(refusal(adaptive(f64::NAN)), Some(SamError::InvalidEta(_))));
-        assert_eq!(refusal(adaptive(0.0).with_direction(Direction::Random { seed: 1 })), Some(SamError::AdaptiveRandom));
+        assert_eq!(
+            refusal(adaptive(0.0).with_direction(Direction::Random { seed: 1 })),
+            Some(SamError::AdaptiveRandom)
+        );
         assert_eq!(refusal(config().with_every(0)), Some(SamError::InvalidEvery));
         assert_eq!(refusal(config().with_micro_batch(Some(0))), Some(SamError::EmptyMicroBatch));
     }

@@ -10,7 +10,7 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 /// A seed for a step and a group, different for each of the three numbers (the finalizer of SplitMix64).
 pub(crate) fn seed_of(seed: u64, step: u64, group: u64) -> u64 {
-    [step, group].into_iter().fold(seed, |state, value| {
+    [seed, step, group].into_iter().fold(0, |state: u64, value| {
         let mut z = (state ^ value).wrapping_add(0x9E37_79B9_7F4A_7C15);
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
@@ -37,8 +37,7 @@ pub(crate) fn gaussian<M: Module>(model: &M, seed: u64) -> GradientsParams {
             self.noise.register::<D>(param.id, noise.cast(FloatDType::from(value.dtype())));
         }
     }
-    let mut draw =
-        Draw { rng: ChaCha8Rng::seed_from_u64(seed), seen: HashSet::new(), noise: GradientsParams::new() };
+    let mut draw = Draw { rng: ChaCha8Rng::seed_from_u64(seed), seen: HashSet::new(), noise: GradientsParams::new() };
     model.visit(&mut draw);
     draw.noise
 }

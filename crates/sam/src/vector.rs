@@ -102,10 +102,9 @@ fn lifted<const D: usize>(value: &Tensor<D>, f: impl FnOnce(Tensor<D>) -> Tensor
     let moved = f(value.clone().inner());
     match value.gradient_checkpointing_strategy() {
         // `autodiff()` alone would give the default strategy, and tensors with different ones cannot meet.
-        Some(strategy) => moved
-            .autodiff()
-            .with_gradient_checkpointing_strategy(strategy)
-            .set_require_grad(value.is_require_grad()),
+        Some(strategy) => {
+            moved.autodiff().with_gradient_checkpointing_strategy(strategy).set_require_grad(value.is_require_grad())
+        }
         None => moved,
     }
 }

@@ -81,7 +81,8 @@ pub fn sharpness_by_ascent<M: Module>(
     let losses = read(losses);
     let perturbed = losses[1..].iter().copied();
     // `f64::max` would pass over a NaN.
-    let loss_perturbed = perturbed.fold(f64::NEG_INFINITY, |max, loss| if loss.is_nan() { loss } else { max.max(loss) });
+    let loss_perturbed =
+        perturbed.fold(f64::NEG_INFINITY, |max, loss| if loss.is_nan() { loss } else { max.max(loss) });
     Ok(Sharpness { loss: losses[0], loss_perturbed })
 }
 
