@@ -1,4 +1,9 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+pub mod backend;
+#[cfg(feature = "data")]
+pub mod data;
 pub mod model;
+#[cfg(feature = "networks")]
+pub mod networks;

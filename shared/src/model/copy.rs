@@ -32,7 +32,7 @@ use burn::tensor::{Bool, DType, Int, Tensor};
 /// let norm = BatchNormConfig::new(2).init(&device);
 /// let copy = deep_copy(&norm);
 /// copy.forward(Tensor::<2>::random([8, 2], Distribution::Default, &device));
-/// assert_eq!(norm.running_mean.value_sync().into_data().to_vec::<f32>().unwrap(), [0.0, 0.0]);
+/// assert_eq!(norm.running_mean.value_sync().into_data().try_to_vec::<f32>().unwrap(), [0.0, 0.0]);
 /// ```
 pub fn deep_copy<M: Module>(module: &M) -> M {
     // `valid` is the one operation that makes new cells for running states; it also carries out their pending update.
