@@ -12,6 +12,15 @@ use super::{DataError, FetchEvent};
 /// How often one address is asked again after a connection that broke; progress starts the count anew.
 const TRIES: usize = 3;
 
+/// Errors of a connection that was there.
+const BREAKS: [io::ErrorKind; 5] = [
+    io::ErrorKind::BrokenPipe,
+    io::ErrorKind::ConnectionAborted,
+    io::ErrorKind::ConnectionReset,
+    io::ErrorKind::TimedOut,
+    io::ErrorKind::UnexpectedEof,
+];
+
 /// One file to have from one of several addresses.
 pub(super) struct Request<'a> {
     /// The data set, for messages.
@@ -95,6 +104,9 @@ pub(super) fn download(
             }
         }
     }
+    if part.metadata().is_ok_and(|it| it.len() == 0) {
+        std::fs::remove_file(part).map_err(|source| DataError::write(part, source))?;
+    }
     Err(DataError::Download { dataset: request.dataset.into(), file: request.file.into(), attempts })
 }
 
@@ -139,9 +151,10 @@ fn connection(
     if part.len > 0 {
         request = request.header(RANGE, format!("bytes={}-", part.len));
     }
-    let mut response = request.call().map_err(|error| match error {
-        ureq::Error::BadUri(_) | ureq::Error::TooManyRedirects => Failure::Refused(error.to_string()),
-        _ => Failure::Broken(error.to_string()),
+    let mut response = request.call().map_err(|error| match &error {
+        ureq::Error::Timeout(_) => Failure::Broken(error.to_string()),
+        ureq::Error::Io(io) if BREAKS.contains(&io.kind()) => Failure::Broken(error.to_string()),
+        _ => Failure::Refused(error.to_string()),
     })?;
     let range = response.headers().get(CONTENT_RANGE).and_then(|it| it.to_str().ok()).unwrap_or_default();
     match response.status() {

@@ -77,7 +77,10 @@ pub enum DataError {
         source: io::Error,
     },
     /// No address gave the file.
-    #[error("cannot download `{file}` of `{dataset}`: {}", attempts.join("; "))]
+    #[error(
+        "cannot download `{file}` of `{dataset}` ({}); the same command tries again and keeps what is there, \
+         `--data` or REKINDLE_DATA names a folder that has the files", attempts.join("; ")
+    )]
     Download {
         /// The data set.
         dataset: String,

@@ -186,6 +186,7 @@ fn addresses_are_tried_in_order_and_all_named_in_the_end() {
     let text = outcome.result.unwrap_err().to_string();
     assert!(text.contains("127.0.0.1:1/a.bin") && text.to_lowercase().contains("refused"), "{text}");
     assert!(text.contains("404 Not Found"), "{text}");
+    assert_eq!((outcome.started_at, outcome.left), (vec![0, 0], vec![]), "neither is asked twice, nothing is left");
 }
 
 #[test]
