@@ -23,7 +23,9 @@ pub enum DatasetError {
         found: usize,
     },
     /// A label that is no class.
-    #[error("label {label} of sample {index} is out of range: labels have to be below the number of classes, {n_classes}")]
+    #[error(
+        "label {label} of sample {index} is out of range: labels have to be below the number of classes, {n_classes}"
+    )]
     LabelOutOfRange {
         /// The sample.
         index: usize,
