@@ -147,6 +147,66 @@ fn weights_of_another_network_are_refused_by_name() {
     assert!(unexpected.contains(&"layer2.0.downsample.conv.weight".to_owned()), "{unexpected:?}");
 }
 
+/// `data/cnn.pt`: a state dict of [`SmallCnnConfig`] with 4x4 images, 2 channels, 3 hidden units and 2 classes, whose
+/// values count up.
+#[test]
+fn a_pytorch_state_dict_is_read() {
+    let config = SmallCnnConfig::new().with_size([4, 4]).with_channels(vec![2]).with_hidden(3).with_n_classes(2);
+    let cnn = load_weights(config.init(&device()).unwrap(), data("cnn.pt")).unwrap();
+    let vector = |tensor: Tensor<1>| tensor.into_data().try_to_vec::<f32>().unwrap();
+    let bn = cnn.blocks[0].bn.as_ref().unwrap();
+    assert_eq!(vector(bn.gamma.val()), [1.0, 2.0]);
+    assert_eq!(vector(bn.beta.val()), [0.0, 1.0]);
+    assert_eq!(vector(bn.running_mean.value()), [3.0, 4.0]);
+    assert_eq!(vector(bn.running_var.value()), [5.0, 6.0]);
+    assert_eq!(vector(cnn.blocks[0].conv.weight.val().reshape([18])), (0..18).map(|i| i as f32).collect::<Vec<_>>());
+    assert_eq!(vector(cnn.fc2.weight.val().reshape([6])), [0.0, 3.0, 1.0, 4.0, 2.0, 5.0], "transposed");
+    assert_eq!(vector(cnn.fc2.bias.as_ref().unwrap().val()), [8.0, 9.0]);
+}
+
+/// `data/sequential.pth`: a checkpoint with an epoch and the state dict of a wrapped `Sequential(Linear, ReLU, Linear)`.
+#[test]
+fn a_pytorch_checkpoint_with_more_than_weights_is_read() {
+    let mlp = || MlpConfig::new(vec![3, 2, 2]).init(&device()).unwrap();
+    let file = WeightFile::new(data("sequential.pth"));
+    for file in [file.clone().top_level_key("state_dict"), file.clone()] {
+        let mlp = file.load(mlp()).unwrap();
+        let logits = mlp.forward(Tensor::<2>::from_floats([[1.0, 1.0, 1.0], [0.0, 0.0, 2.0]], &device()));
+        // Hidden: (6.5, max(-1, 0)) and (6.5, 1).
+        assert_eq!(logits.into_data().try_to_vec::<f32>().unwrap(), [13.0, -3.0, 13.0, 1.0]);
+    }
+    let error = file.top_level_key("weights").load(mlp()).unwrap_err();
+    assert!(matches!(error, WeightsError::Read { .. }), "{error}");
+}
+
+/// Every cut, and every byte changed: an error or other values, never a panic.
+#[test]
+fn damaged_files_are_errors() {
+    let (folder, safetensors) = folder();
+    let config = SmallCnnConfig::new().with_size([4, 4]).with_channels(vec![2]).with_hidden(3).with_n_classes(2);
+    let cnn = config.init(&device()).unwrap();
+    save_weights(&cnn, &safetensors).unwrap();
+    for (bytes, name) in [
+        (std::fs::read(safetensors).unwrap(), "damaged.safetensors"),
+        (std::fs::read(data("cnn.pt")).unwrap(), "damaged.pt"),
+    ] {
+        let path = folder.path().join(name);
+        for at in (0..bytes.len()).step_by(7) {
+            std::fs::write(&path, &bytes[..at]).unwrap();
+            let error = load_weights(cnn.clone(), &path).err();
+            assert!(error.is_some(), "{name} cut to {at} bytes was loaded");
+            let mut changed = bytes.clone();
+            changed[at] ^= 0xff;
+            std::fs::write(&path, changed).unwrap();
+            let _ = load_weights(cnn.clone(), &path);
+        }
+    }
+}
+
+fn data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
+}
+
 #[test]
 fn files_that_are_none_are_errors() {
     let (folder, path) = folder();
