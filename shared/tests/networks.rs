@@ -90,6 +90,33 @@ fn networks_give_logits_and_gradients() {
     }
 }
 
+/// The derivative along a direction of the image, against central differences, with fixed normalization.
+fn gradient_is_the_slope<M: Classifier>(network: M, images: Tensor<4>) {
+    let network = network.freeze();
+    let loss = |images: Tensor<4>| network.forward(images).powi_scalar(2).sum();
+    let x = images.clone().require_grad();
+    let gradient = x.grad(&loss(x.clone()).backward()).unwrap();
+    let direction = gradient.clone() / gradient.clone().square().sum().sqrt().into_scalar::<f32>();
+    let slope = (gradient * direction.clone()).sum().into_scalar::<f32>();
+    let step = Tensor::from_inner(direction) * 1e-2;
+    let [up, down] = [images.clone() + step.clone(), images - step].map(|x| loss(x).into_scalar::<f32>());
+    let differences = (up - down) / 2e-2;
+    assert!((differences / slope - 1.0).abs() < 0.02, "{differences} {slope}");
+}
+
+#[test]
+fn gradients_are_the_slopes_of_the_loss() {
+    let device = Device::flex().autodiff();
+    let values = (0..2 * 3 * 81).map(|i| (i as f32 * 0.7).sin()).collect::<Vec<_>>();
+    let images = || Tensor::<1>::from_floats(values.as_slice(), &device).reshape([2, 3, 9, 9]);
+    for shortcut in [Shortcut::Pad, Shortcut::Project] {
+        let config = ResNetConfig::new().with_depth(8).with_width(4).with_shortcut(shortcut);
+        gradient_is_the_slope(try_init_seeded(1, &device, |device| config.init(device)).unwrap(), images());
+    }
+    let config = WideResNetConfig::new().with_depth(10).with_widen_factor(1);
+    gradient_is_the_slope(try_init_seeded(1, &device, |device| config.init(device)).unwrap(), images());
+}
+
 #[test]
 fn an_mlp_without_hidden_layer_is_linear() {
     let device = Device::flex();
