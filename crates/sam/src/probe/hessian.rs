@@ -122,8 +122,9 @@ impl HessianConfig {
                 value: figures[0],
                 iterations: found.iterations + 1,
                 residual: figures[1],
+                // Relative to the Hessian's own eigenvalue: next to the shift any vector's looks settled.
                 // The loss may have no curvature at all: then there is nothing left to turn to.
-                converged: change <= self.tolerance * figures[0].abs() || figures[1] == 0.0,
+                converged: change <= self.tolerance * (figures[0] - shift).abs() || figures[1] == 0.0,
             };
             if !found.value.is_finite() {
                 break;

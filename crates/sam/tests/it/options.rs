@@ -240,3 +240,26 @@ fn half_precision_parameters_are_perturbed_in_single_precision() {
     assert_eq!(moved.weight.val().dtype(), point.weight.val().dtype());
     assert!(moved.weight.is_require_grad());
 }
+
+#[test]
+fn parameters_of_several_precisions_share_one_norm() {
+    #[derive(burn::module::Module, Debug)]
+    struct Mixed {
+        single: Param<Tensor<1>>,
+        double: Param<Tensor<1>>,
+    }
+    let device = device();
+    let double = Tensor::<1>::from_data([4.0], &device.clone().inner()).cast(FloatDType::F64);
+    let mixed = Mixed { single: Param::from_data([3.0], &device), double: Param::from_tensor(double.autodiff()) };
+    let loss = |mixed: &Mixed| {
+        let double = mixed.double.val().cast(FloatDType::F32);
+        (mixed.single.val().powi_scalar(2) + double.powi_scalar(2)).sum() * 0.5
+    };
+    let mut sam = SamConfig::new().with_rho(1.0).init(sgd(0.0)).unwrap();
+    let (mixed, report) = sam.step(0.5, mixed, loss).unwrap();
+    assert_eq!(report.gradient_norm, Some(5.0));
+    // g + ρ g / ‖g‖ is (3.6, 4.8).
+    assert_close(&vector(mixed.single.val()), &[1.2], 1e-6);
+    assert_close(&vector(mixed.double.val()), &[1.6], 1e-6);
+    assert_eq!(mixed.double.val().dtype(), burn::tensor::DType::F64);
+}
