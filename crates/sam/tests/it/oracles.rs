@@ -32,7 +32,7 @@ fn one_sgd_step_on_a_quadratic() {
     assert_close(&point.gradient(&gradients.grads), &[4.194_028_5, 1.012_126_8], 1e-6);
 
     let (point, report) = sam.step(0.1, point, &loss).unwrap();
-    assert_close(&point.at(), &[0.580_597_15, 0.898_787_32], 1e-6);
+    assert_close(&point.at(), &[0.580_597_15, 0.898_787_3], 1e-6);
     assert!((report.gradient_norm.unwrap() - 4.123_105_6).abs() < 1e-6);
     assert!((report.loss - 2.5).abs() < 1e-6);
     // ½ (4 · 1.04850713² + 1.01212678²)
@@ -45,8 +45,8 @@ fn one_sgd_step_on_a_quadratic() {
 fn adaptive_perturbations_of_a_quadratic() {
     let point = Point::new([2.0, 0.5], &device());
     let loss = quadratic([4.0, 1.0]);
-    assert_close(&epsilon(&asam(0.0), &point, &loss), &[0.999_877_95, 0.003_905_77], 1e-6);
-    assert_close(&epsilon(&asam(0.01), &point, &loss), &[1.004_873_65, 0.004_043_33], 1e-6);
+    assert_close(&epsilon(&asam(0.0), &point, &loss), &[0.999_878, 0.003_905_77], 1e-6);
+    assert_close(&epsilon(&asam(0.01), &point, &loss), &[1.004_873_6, 0.004_043_33], 1e-6);
 
     let norm = |config: SamConfig| {
         let perturbation = config.ascent().unwrap().perturbation(&point, &gradient_of(&point, &loss)).unwrap();
