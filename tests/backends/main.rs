@@ -12,7 +12,8 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rekindle_sam::{Adaptive, SamConfig};
 use rekindle_shared::backend;
-use rekindle_shared::networks::{Mlp, MlpConfig, SmallCnn, SmallCnnConfig, init_seeded};
+use rekindle_shared::model::try_init_seeded;
+use rekindle_shared::networks::{Mlp, MlpConfig, SmallCnn, SmallCnnConfig};
 
 /// Largest difference between parameters after a step, relative to the largest parameter of the tensor.
 ///
@@ -65,10 +66,8 @@ fn after_steps<M: Module>(
 }
 
 fn agree<M: Module>(model: &M, shape: &[usize], forward: impl Fn(&M, Tensor<2>) -> Tensor<2> + Copy) {
-    let configs = [
-        SamConfig::new().with_rho(0.05),
-        SamConfig::new().with_rho(0.5).with_adaptive(Some(Adaptive::default())),
-    ];
+    let configs =
+        [SamConfig::new().with_rho(0.05), SamConfig::new().with_rho(0.5).with_adaptive(Some(Adaptive::default()))];
     for config in configs {
         let reference = after_steps("flex", model, &config, shape, forward);
         let start = values(model);
@@ -92,14 +91,14 @@ fn on_flex() -> Device {
 
 #[test]
 fn a_sam_step_of_an_mlp_agrees() {
-    let model = init_seeded(3, &on_flex(), |device| MlpConfig::new(vec![20, 32, CLASSES]).init(device));
+    let model = try_init_seeded(3, &on_flex(), |device| MlpConfig::new(vec![20, 32, CLASSES]).init(device)).unwrap();
     agree(&model, &[20], |model: &Mlp, x| model.forward(x));
 }
 
 #[test]
 fn a_sam_step_of_a_cnn_with_batch_norm_agrees() {
-    let config = SmallCnnConfig::new(3, CLASSES).with_image_size([16, 16]);
-    let model = init_seeded(4, &on_flex(), |device| config.init(device));
+    let config = SmallCnnConfig::new().with_in_channels(3).with_n_classes(CLASSES).with_size([16, 16]);
+    let model = try_init_seeded(4, &on_flex(), |device| config.init(device)).unwrap();
     agree(&model, &[3, 16, 16], |model: &SmallCnn, x| model.forward(x.reshape([BATCH, 3, 16, 16])));
 }
 

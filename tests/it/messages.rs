@@ -59,9 +59,7 @@ fn a_worker_refuses_a_backend_that_is_not_compiled_in_and_a_cell_that_is_not_the
     let path = out.path().to_str().unwrap();
     run(&["reproduce", "sam", "--plan", "--seeds", "1", "--out", path]).expect(0, "cells to run");
     let worker = worker(out.path(), "sam");
-    let start = |arguments: &[&str]| {
-        Ended::new(std::process::Command::new(&worker).args(arguments).output().unwrap())
-    };
+    let start = |arguments: &[&str]| Ended::new(std::process::Command::new(&worker).args(arguments).output().unwrap());
     start(&["cells", "--backend", "cuda"]).expect(4, "cuda");
     start(&["cells", "--backend", "tpu"]).expect(4, "tpu");
     start(&["run", "--cell", "moons/none/none/0", "--out", path]).expect(2, "no cell `moons/none/none/0`");

@@ -47,7 +47,9 @@ fn layout(root: &Path) -> Result<Vec<String>> {
     let crates = root.join("crates");
     for entry in fs::read_dir(&crates).with_context(|| format!("cannot list {}", crates.display()))? {
         let folder = entry?.path();
-        for file in ["Cargo.toml", "README.md", "CHANGELOG.md", "paper.toml", "src/lib.rs", "examples/reproduce/main.rs"] {
+        for file in
+            ["Cargo.toml", "README.md", "CHANGELOG.md", "paper.toml", "src/lib.rs", "examples/reproduce/main.rs"]
+        {
             if !folder.join(file).is_file() {
                 missing.push(format!("{} has no {file}", folder.display()));
             }

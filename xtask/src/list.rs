@@ -42,23 +42,29 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit> {
             Listed { data: datasets(&paper, &Tier::ALL).iter().map(present).collect(), paper }
         })
         .collect();
-    if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&listed)?);
-        return Ok(Exit::Done);
-    }
-    for Listed { paper, data } in &listed {
-        println!("{}  {} ({})", paper.name, paper.title, paper.venue);
+    let text = if arguments.json { format!("{}\n", serde_json::to_string_pretty(&listed)?) } else { table(&listed) };
+    crate::print(&text)?;
+    Ok(Exit::Done)
+}
+
+fn table(listed: &[Listed]) -> String {
+    let mut lines = Vec::new();
+    for Listed { paper, data } in listed {
+        lines.push(format!("{}  {} ({})", paper.name, paper.title, paper.venue));
         for experiment in &paper.experiments {
             let tiers: Vec<&str> = experiment.tiers.iter().map(|tier| tier.name()).collect();
-            println!("  {:<24} {:<12} {}", experiment.name, tiers.join(" "), experiment.title);
+            lines.push(format!("  {:<24} {:<12} {}", experiment.name, tiers.join(" "), experiment.title));
         }
         for set in data {
-            let state = if set.present { "present" } else { "missing: cargo xtask data fetch " };
-            println!("  data {:<19} {state}{}", set.name, if set.present { "" } else { &set.name });
+            let state = match set.present {
+                true => "present".to_owned(),
+                false => format!("missing: cargo xtask data fetch {}", set.name),
+            };
+            lines.push(format!("  data {:<19} {state}", set.name));
         }
-        println!("  {} claims; run it with: cargo xtask reproduce {}", paper.claims.len(), paper.name);
+        lines.push(format!("  {} claims; run it with: cargo xtask reproduce {}\n", paper.claims.len(), paper.name));
     }
-    Ok(Exit::Done)
+    lines.join("\n")
 }
 
 /// The data sets that a paper's experiments read at these tiers, each once.

@@ -11,6 +11,7 @@ mod reproduce;
 mod source;
 mod tool;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -54,6 +55,14 @@ fn main() -> ExitCode {
         error.downcast_ref::<Refusal>().map_or(Exit::Failed, |refusal| refusal.0)
     })
     .into()
+}
+
+/// Prints for the user; whoever reads only the first lines is no error.
+fn print(text: &str) -> std::io::Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
 }
 
 /// An error with an exit code of its own.

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-IMAGES, NOISE, BATCH, RHO, RATE = 2000, 0.4, 100, 0.1, 0.05
+IMAGES, NOISE, BATCH, RHO, RATE = 2000, 0.4, 50, 0.1, 0.01
 
 
 def read(path, offset, shape):
@@ -32,9 +32,9 @@ def load(folder, part):
 
 def network():
     def block(inputs, outputs):
-        return [nn.Conv2d(inputs, outputs, 3, padding=1), nn.BatchNorm2d(outputs), nn.ReLU(), nn.MaxPool2d(2)]
+        return [nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(), nn.MaxPool2d(2)]
 
-    head = [nn.Flatten(), nn.Linear(32 * 7 * 7, 64), nn.ReLU(), nn.Linear(64, 10)]
+    head = [nn.Flatten(), nn.Linear(32 * 7 * 7, 256), nn.ReLU(), nn.Linear(256, 10)]
     return nn.Sequential(*block(1, 16), *block(16, 32), *head)
 
 
@@ -64,7 +64,7 @@ def step(model, optimizer, x, y):
 
 def main():
     folder = sys.argv[1]
-    epochs = int(sys.argv[2]) if len(sys.argv) > 2 and sys.argv[2].isdigit() else 60
+    epochs = int(sys.argv[2]) if len(sys.argv) > 2 and sys.argv[2].isdigit() else 26
     torch.set_num_threads(2)
     torch.manual_seed(0)
     x, y = load(folder, "train")

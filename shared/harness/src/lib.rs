@@ -1,7 +1,5 @@
-//! Cells, records, statistics, claims, verdicts and reports of the reproductions, without Burn.
-//!
-//! The driver (`xtask`) links the core alone. A paper's reproduction adds the feature `worker`, the tools
-//! `rekindle-data` and `rekindle-report` add `fetch` and `report`.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
 
 mod cell;
 pub mod data;

@@ -85,7 +85,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit> {
     let papers = papers::select(&root, &arguments.papers)?;
     let named = !arguments.papers.is_empty();
     let papers: Vec<Paper> = papers.into_iter().filter(|paper| named || runs_at(paper, arguments.tier)).collect();
-    for paper in papers.iter().filter(|paper| !runs_at(paper, arguments.tier)) {
+    if let Some(paper) = papers.iter().find(|paper| !runs_at(paper, arguments.tier)) {
         let tiers: Vec<&str> = paper.tiers().iter().map(|tier| tier.name()).collect();
         let message = format!("{} has no tier {}: {}", paper.name, arguments.tier, tiers.join(", "));
         return Err(Refusal::usage(message));
@@ -120,7 +120,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit> {
         }
     }
     if arguments.plan {
-        plans.iter().for_each(Plan::print);
+        crate::print(&plans.iter().map(Plan::describe).collect::<String>())?;
         return Ok(exit);
     }
 
@@ -168,8 +168,11 @@ fn writable(out: &Path) -> Result<()> {
         .and_then(|()| std::fs::write(&probe, b"rekindle"))
         .and_then(|()| std::fs::remove_file(&probe))
         .map_err(|error| {
-            Refusal(Exit::Failed, format!("cannot write to {}: {error}; choose another folder with --out", out.display()))
-                .into()
+            Refusal(
+                Exit::Failed,
+                format!("cannot write to {}: {error}; choose another folder with --out", out.display()),
+            )
+            .into()
         })
 }
 
@@ -197,8 +200,10 @@ fn report(tool: &Path, root: &Path, papers: &[Paper], arguments: &Arguments) -> 
     if !arguments.strict {
         return Ok(exit);
     }
-    let output = command.arg("--format=json").stdout(Stdio::piped()).output().context("cannot start rekindle-report")?;
-    let summary: serde_json::Value = serde_json::from_slice(&output.stdout).context("the report's summary is no JSON")?;
+    let output =
+        command.arg("--format=json").stdout(Stdio::piped()).output().context("cannot start rekindle-report")?;
+    let summary: serde_json::Value =
+        serde_json::from_slice(&output.stdout).context("the report's summary is no JSON")?;
     Ok(if refuted(&summary) { exit.worst(Exit::Failed) } else { exit })
 }
 

@@ -81,21 +81,21 @@ impl Plan {
     }
 
     /// `--plan`: what would run, as commands that any engine can start.
-    pub(super) fn print(&self) {
-        println!("{}: {} cells to run, {} done, {} blocked", self.paper, self.cells.len(), self.done, self.blocked.len());
+    pub(super) fn describe(&self) -> String {
+        let (run, done, blocked) = (self.cells.len(), self.done, self.blocked.len());
+        let mut lines = vec![format!("# {}: {run} cells to run, {done} done, {blocked} blocked", self.paper)];
         for cell in &self.cells {
-            println!(
+            lines.push(format!(
                 "{} run {} --out={} --cell={}{}",
                 self.worker.display(),
                 self.grid.join(" "),
                 self.out.display(),
                 cell.id(),
                 if cell.exclusive { "  # alone on the machine" } else { "" }
-            );
+            ));
         }
-        for (id, reason) in &self.blocked {
-            println!("# blocked {id}: {reason}");
-        }
+        lines.extend(self.blocked.iter().map(|(id, reason)| format!("# blocked {id}: {reason}")));
+        lines.join("\n") + "\n"
     }
 }
 

@@ -92,14 +92,7 @@ impl Pool<'_> {
     }
 
     /// Runs one cell to its end and says how it ended.
-    fn cell(
-        &self,
-        plan: &Plan,
-        cell: &Cell,
-        threads: usize,
-        interruption: &Interruption,
-        progress: &Progress,
-    ) -> Exit {
+    fn cell(&self, plan: &Plan, cell: &Cell, threads: usize, interruption: &Interruption, progress: &Progress) -> Exit {
         let id = cell.id();
         progress.start(&id);
         let ended = self.start(plan, &id, threads, interruption, |fraction| progress.part(&id, cell.cost, fraction));

@@ -4,7 +4,8 @@ use burn::tensor::Device;
 use rekindle_harness::Cell;
 use rekindle_harness::worker::{Context, Failure, Outcome};
 use rekindle_shared::data::{LabeledImages, Normalization, Split, Stream, Streams, SymmetricNoise, load};
-use rekindle_shared::networks::{ResNetConfig, SmallCnnConfig, WideResNetConfig, init_seeded};
+use rekindle_shared::model::try_init_seeded;
+use rekindle_shared::networks::{ResNetConfig, SmallCnnConfig, WideResNetConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::method::{Method, Sgd};
@@ -120,18 +121,22 @@ fn run_on(
     let seed = streams.seed_of(Stream::Init);
     match config.network {
         Network::SmallCnn => {
-            let network = SmallCnnConfig::new(shape.channels, classes).with_image_size([shape.height, shape.width]);
-            let model = init_seeded(seed, device, |device| network.init(device));
+            let network = SmallCnnConfig::new()
+                .with_in_channels(shape.channels)
+                .with_size([shape.height, shape.width])
+                .with_hidden(256)
+                .with_n_classes(classes);
+            let model = try_init_seeded(seed, device, |device| network.init(device))?;
             train(config, images, streams, device, model, |model, x| model.forward(x), progress)
         }
         Network::ResNet32 => {
-            let network = ResNetConfig::new(32, classes).with_in_channels(shape.channels);
-            let model = init_seeded(seed, device, |device| network.init(device));
+            let network = ResNetConfig::new().with_depth(32).with_in_channels(shape.channels).with_n_classes(classes);
+            let model = try_init_seeded(seed, device, |device| network.init(device))?;
             train(config, images, streams, device, model, |model, x| model.forward(x), progress)
         }
         Network::Wrn28x10 => {
-            let network = WideResNetConfig::new(28, 10, classes).with_in_channels(shape.channels);
-            let model = init_seeded(seed, device, |device| network.init(device));
+            let network = WideResNetConfig::new().with_in_channels(shape.channels).with_n_classes(classes);
+            let model = try_init_seeded(seed, device, |device| network.init(device))?;
             train(config, images, streams, device, model, |model, x| model.forward(x), progress)
         }
     }
@@ -166,7 +171,8 @@ mod tests {
             }
             seen.push(cell.config.clone());
             let training: Training = cell.config().unwrap();
-            let short = Training { train_images: Some(2), epochs: 1, batch_size: 2, curvature_images: None, ..training };
+            let short =
+                Training { train_images: Some(2), epochs: 1, batch_size: 2, curvature_images: None, ..training };
             let dataset = short.dataset;
             let streams = Streams::new(cell.seed);
             let images = Images::new(&short, stand_in(dataset, 4), stand_in(dataset, 2), streams).unwrap();
@@ -197,8 +203,13 @@ mod tests {
         let of = |index: usize| {
             let training: Training = noise::label_noise(Some(1))[index].config().unwrap();
             let short = Training { train_images: Some(20), noise: 0.4, ..training };
-            Images::new(&short, stand_in(Dataset::FashionMnist, 50), stand_in(Dataset::FashionMnist, 2), Streams::new(7))
-                .unwrap()
+            Images::new(
+                &short,
+                stand_in(Dataset::FashionMnist, 50),
+                stand_in(Dataset::FashionMnist, 2),
+                Streams::new(7),
+            )
+            .unwrap()
         };
         let (first, last) = (of(0), of(4));
         assert_eq!((first.flipped.len(), &first.flipped), (8, &last.flipped));

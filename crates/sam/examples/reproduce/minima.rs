@@ -60,15 +60,24 @@ pub(crate) fn run(cell: &Cell, _context: &Context, device: &Device) -> Result<Ou
     let config: Config = cell.config()?;
     let streams = Streams::new(cell.seed);
     let start = streams.stream(Stream::Data).random_range(-EDGE..EDGE);
-    let mut point = Point { at: Param::from_tensor(Tensor::from_floats([start as f32], device)) };
-    let mut sam = config.method.init(&config.sgd, streams)?;
+    let point = Point { at: Param::from_tensor(Tensor::from_floats([start as f32], device)) };
+    let end = descend(point, config.method, &config, streams)?;
+    let rests: f64 = end.at.val().into_scalar();
+    // Plain descent shows whose basin that is.
+    let settled: f64 = descend(end, Method::Sgd { budget: 1 }, &config, streams)?.at.val().into_scalar();
+    let metrics = BTreeMap::from([
+        ("left_sharp_basin".into(), f64::from(rests > EDGE)),
+        ("settles_in_wide_minimum".into(), f64::from((settled - WIDE).abs() < 1e-2)),
+        ("distance".into(), rests.abs()),
+    ]);
+    let diverged = !(rests.is_finite() && settled.is_finite());
+    Ok(Outcome { results: Results { diverged, metrics, ..Results::default() }, ..Outcome::default() })
+}
+
+fn descend(mut point: Point, method: Method, config: &Config, streams: Streams) -> Result<Point, Failure> {
+    let mut sam = method.init(&config.sgd, streams)?;
     for _ in 0..config.steps {
         (point, _) = sam.step(config.sgd.learning_rate, point, Point::loss)?;
     }
-    let x: f64 = point.at.val().into_scalar();
-    let metrics = BTreeMap::from([
-        ("left_sharp_minimum".into(), f64::from(x > EDGE)),
-        ("distance".into(), x.abs().min((x - WIDE).abs())),
-    ]);
-    Ok(Outcome { results: Results { diverged: !x.is_finite(), metrics, ..Results::default() }, ..Outcome::default() })
+    Ok(point)
 }

@@ -10,7 +10,8 @@ use rekindle_harness::{Cell, Results};
 use rekindle_sam::SamConfig;
 use rekindle_sam::probe::{HessianConfig, sharpness_by_ascent};
 use rekindle_shared::data::{LabeledPoints, Stream, Streams, SymmetricNoise, two_moons};
-use rekindle_shared::networks::{Mlp, MlpConfig, init_seeded};
+use rekindle_shared::model::try_init_seeded;
+use rekindle_shared::networks::{Mlp, MlpConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::method::{Method, Sgd};
@@ -25,7 +26,7 @@ struct Config {
     hidden: usize,
     train_points: usize,
     test_points: usize,
-    point_noise: f32,
+    point_noise: f64,
     label_noise: f64,
     /// Radius in which the loss in the ball is measured, the same for every method.
     ball: f64,
@@ -96,15 +97,15 @@ pub(crate) fn run(cell: &Cell, context: &Context, device: &Device) -> Result<Out
     let config: Config = cell.config()?;
     let streams = Streams::new(cell.seed);
     let mut draw = streams.stream(Stream::Data);
-    let train = two_moons(config.train_points, config.point_noise, &mut draw)?;
-    let test = two_moons(config.test_points, config.point_noise, &mut draw)?;
+    let train = two_moons(config.train_points, config.point_noise as f32, &mut draw)?;
+    let test = two_moons(config.test_points, config.point_noise as f32, &mut draw)?;
     let noise = SymmetricNoise::new(config.label_noise)?;
     let noisy = noise.apply(train.labels(), train.n_classes(), &mut streams.stream(Stream::Labels))?;
     let train = Points::new(&train.with_labels(noisy.labels)?, device);
-    let test = Points::new(&test, &device.clone().without_autodiff());
+    let test = Points::new(&test, &device.clone().inner());
 
     let network = MlpConfig::new(vec![2, config.hidden, config.hidden, 2]);
-    let mut model = init_seeded(streams.seed_of(Stream::Init), device, |device| network.init(device));
+    let mut model = try_init_seeded(streams.seed_of(Stream::Init), device, |device| network.init(device))?;
     let mut sam = config.method.init(&config.sgd, streams)?;
     let steps = config.steps * config.method.budget();
     let (mut curve, mut skipped) = (Vec::new(), 0);

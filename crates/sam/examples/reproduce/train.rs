@@ -15,6 +15,9 @@ use crate::images::{Images, Training};
 /// Accuracies are recorded this many times, evenly spread over the run whatever its budget.
 const EVALUATIONS: usize = 10;
 
+/// Test images behind each of these; the final accuracy is that of all.
+const CURVE_IMAGES: usize = 1000;
+
 /// Images in an evaluation's batch.
 const CHUNK: usize = 500;
 
@@ -30,8 +33,10 @@ pub(crate) fn train<M: Module>(
     forward: impl Fn(&M, Tensor<4>) -> Tensor<2>,
     progress: &dyn Fn(usize, usize),
 ) -> Result<Results, Failure> {
-    let plain = device.clone().without_autodiff();
+    let plain = device.clone().inner();
     let test = DeviceImages::new(&images.test, &images.normalization, &plain)?;
+    let glance = images.test.take(CURVE_IMAGES.min(images.test.len()))?;
+    let glance = DeviceImages::new(&glance, &images.normalization, &plain)?;
     let source = Source::new(config, images, streams, device)?;
     let batches = BatchesConfig::new(config.batch_size).init(images.train.len(), &streams)?;
     let epochs = config.epochs * config.method.budget();
@@ -62,13 +67,13 @@ pub(crate) fn train<M: Module>(
         }
         if (epoch + 1) * EVALUATIONS / epochs > epoch * EVALUATIONS / epochs {
             losses.push(sum / images.train.len() as f64);
-            accuracies.push(accuracy(&model.valid(), &test, &forward));
+            accuracies.push(accuracy(&model.valid(), &glance, &forward));
         }
     }
 
     let fitted = DeviceImages::new(&images.train, &images.normalization, &plain)?;
     let correct = correct(&model.valid(), &fitted, &forward);
-    let test_accuracy = accuracies.last().copied().unwrap_or(f64::NAN);
+    let test_accuracy = accuracy(&model.valid(), &test, &forward);
     let mut metrics = BTreeMap::from([
         ("test_accuracy".to_owned(), test_accuracy),
         ("test_error".to_owned(), 1.0 - test_accuracy),
@@ -78,7 +83,8 @@ pub(crate) fn train<M: Module>(
         metrics.insert("flipped_fitted".into(), share(images.flipped.iter().map(|&i| correct[i])));
     }
     if let Some(n) = config.curvature_images {
-        let batch = DeviceImages::new(&images.train, &images.normalization, device)?.range(0..n.min(images.train.len()));
+        let batch =
+            DeviceImages::new(&images.train, &images.normalization, device)?.range(0..n.min(images.train.len()));
         metrics.insert("curvature".into(), curvature(&model, &batch, &cross_entropy, &forward)?);
     }
     Ok(Results {
@@ -91,21 +97,23 @@ pub(crate) fn train<M: Module>(
 
 /// Where training batches come from: the device where nothing changes the images, else the host.
 enum Source<'a> {
-    Device(DeviceImages),
-    Host(HostImages<'a>),
+    Device(Box<DeviceImages>),
+    Host(Box<HostImages<'a>>),
 }
 
 impl<'a> Source<'a> {
     fn new(config: &Training, images: &'a Images, streams: Streams, device: &Device) -> Result<Self, Failure> {
         if !config.crop_and_flip && config.cutout.is_none() {
-            return Ok(Self::Device(DeviceImages::new(&images.train, &images.normalization, device)?));
+            let images = DeviceImages::new(&images.train, &images.normalization, device)?;
+            return Ok(Self::Device(Box::new(images)));
         }
         let augmentation = AugmentationConfig::new()
             .with_pad(if config.crop_and_flip { 4 } else { 0 })
             .with_flip(config.crop_and_flip)
             .with_cutout(config.cutout.unwrap_or(0))
             .init();
-        Ok(Self::Host(HostImages::new(&images.train, &images.normalization, &augmentation, &streams, device)?))
+        let images = HostImages::new(&images.train, &images.normalization, &augmentation, &streams, device)?;
+        Ok(Self::Host(Box::new(images)))
     }
 
     fn batch(&self, epoch: u32, indices: &[usize]) -> ImageBatch {
@@ -143,6 +151,6 @@ fn curvature<M: Module>(
 ) -> Result<f64, Failure> {
     let loss = |model: &M| cross_entropy.forward(forward(model, batch.images.clone()), batch.labels.clone());
     // A few percent are enough for a factor of two, and an iteration costs two gradients.
-    let config = HessianConfig::new().with_max_iterations(20).with_tolerance(0.02);
+    let config = HessianConfig::new().with_max_iterations(30).with_tolerance(0.02);
     Ok(config.top_eigenvalue(model, loss)?.value)
 }

@@ -13,6 +13,7 @@ mod host;
 mod run;
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -86,7 +87,9 @@ impl Context {
         if last.is_none_or(|at| at.elapsed() >= Duration::from_millis(300)) {
             *last = Some(Instant::now());
             let message = Message::Progress { fraction: done as f64 / total as f64 };
-            println!("{}", serde_json::to_string(&message).expect("a message serializes to JSON"));
+            let line = serde_json::to_string(&message).expect("a message serializes to JSON");
+            // Whoever read the progress may be gone; the cell goes on.
+            let _ = writeln!(std::io::stdout(), "{line}");
         }
     }
 }

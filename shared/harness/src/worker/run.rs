@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::sync::Mutex;
 use std::time::{Instant, SystemTime};
 
@@ -29,7 +29,7 @@ pub(super) fn cells(
             Planned { id: cell.id(), identity: identity(paper, build, &environment, grid, cell, found), blocked }
         })
         .collect();
-    println!("{}", serde_json::to_string(&planned)?);
+    writeln!(std::io::stdout(), "{}", serde_json::to_string(&planned)?)?;
     Ok(Exit::Done)
 }
 
@@ -135,10 +135,7 @@ impl Files<'_> {
 fn command(paper: &Paper, one: &One) -> String {
     let grid = &one.grid;
     let seeds = grid.seeds.map_or(String::new(), |seeds| format!(" --seeds {seeds}"));
-    format!(
-        "reproduce-{} run --tier {} --backend {}{seeds} --cell {}",
-        paper.name, grid.tier, grid.backend, one.cell
-    )
+    format!("reproduce-{} run --tier {} --backend {}{seeds} --cell {}", paper.name, grid.tier, grid.backend, one.cell)
 }
 
 /// Ends the process when standard input is closed, so that a worker does not outlive a killed driver.
