@@ -1,5 +1,5 @@
 use burn::config::Config;
-use rand::Rng;
+use rand::{Rng, RngExt};
 
 use super::ImageShape;
 use super::normalize::Table;

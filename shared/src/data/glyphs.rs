@@ -1,5 +1,5 @@
 use burn::config::Config;
-use rand::Rng;
+use rand::{Rng, RngExt};
 use rand_distr::{Distribution, StandardNormal};
 
 use super::strokes::{Canvas, Point, Stroke, arc, lines};

@@ -1,5 +1,5 @@
-use rand::Rng;
 use rand::seq::index;
+use rand::{Rng, RngExt};
 
 use super::DatasetError;
 use super::images::check_labels;

@@ -1,7 +1,7 @@
 use std::f32::consts::PI;
 
 use burn::prelude::*;
-use rand::Rng;
+use rand::{Rng, RngExt};
 use rand_distr::{Distribution, Normal};
 
 use super::DatasetError;

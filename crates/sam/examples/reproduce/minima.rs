@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
-use rand::Rng;
+use rand::RngExt;
 use rekindle_harness::worker::{Context, Failure, Outcome};
 use rekindle_harness::{Cell, Results};
 use rekindle_shared::data::{Stream, Streams};

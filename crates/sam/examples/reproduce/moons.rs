@@ -39,7 +39,6 @@ pub(crate) fn cells(seeds: Option<u64>) -> Vec<Cell> {
         ("SGD, 2x steps", Method::Sgd { budget: 2 }),
         ("Random 0.5", Method::Random { rho: 0.5 }),
         ("SAM 0.05", Method::sam(0.05)),
-        ("SAM 0.2", Method::sam(0.2)),
         ("SAM 0.5", Method::sam(0.5)),
         ("SAM 1.0", Method::sam(1.0)),
         ("ASAM 2.0", Method::Asam { rho: 2.0 }),
@@ -51,7 +50,7 @@ pub(crate) fn cells(seeds: Option<u64>) -> Vec<Cell> {
             let config = Config {
                 method,
                 sgd,
-                steps: 2000,
+                steps: 1200,
                 hidden: 32,
                 train_points: 200,
                 test_points: 2000,

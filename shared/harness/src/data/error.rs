@@ -1,6 +1,8 @@
 use std::fmt::Display;
 use std::io;
-use std::path::{Path, PathBuf};
+#[cfg(feature = "data")]
+use std::path::Path;
+use std::path::PathBuf;
 
 use thiserror::Error;
 
