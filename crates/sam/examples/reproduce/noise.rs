@@ -59,7 +59,9 @@ pub(crate) fn m_sharpness(seeds: Option<u64>) -> Vec<Cell> {
     for seed in 0..seeds.unwrap_or(3) {
         for m in [8, 32, 128] {
             let method = Method::Sam { rho: rho(0.4), micro_batch: Some(m) };
-            let training = Training { epochs: 40, batch_size: 128, curvature_images: None, ..training(method, 0.4) };
+            let base = training(method, 0.4);
+            let sgd = Sgd { learning_rate: 0.02, ..base.sgd };
+            let training = Training { epochs: 40, batch_size: 128, sgd, curvature_images: None, ..base };
             let cell = Cell::new("m-sharpness", &setting(0.4), &format!("SAM, m = {m}"), seed, &training);
             cells.push(cell.reads(&["fashion-mnist"]).costs(1.6 * method.cost() * (1.0 + 4.0 / m as f64)));
         }

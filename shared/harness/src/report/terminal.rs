@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{PaperReport, Report, words};
+use super::{JudgedClaim, PaperReport, Report, words};
 use crate::{Experiment, Runs, Table};
 
 pub(super) fn text(report: &Report) -> String {
@@ -30,32 +30,36 @@ fn paper(text: &mut String, report: &PaperReport) {
             tables(text, experiment, runs);
         }
     }
+    let (ran, waiting) = report.split_claims();
     if !report.claims.is_empty() {
         let _ = writeln!(text, "\nClaims");
     }
-    for claim in &report.claims {
-        let _ = writeln!(text, "  {:<15} {} ({})", claim.verdict(), claim.claim.statement, claim.claim.place);
-        let metric = report.metric(&claim.claim);
-        for judgment in &claim.judgments {
-            let estimate = words::estimate(judgment, metric);
-            let place = words::place(judgment);
-            let verdict =
-                if judgment.verdict == claim.verdict() { String::new() } else { format!("{}: ", judgment.verdict) };
-            let notes: String = words::notes(judgment).iter().map(|note| format!("; {note}")).collect();
-            let _ = writeln!(text, "  {:<15} {verdict}{estimate} ({place}){notes}", "");
-        }
-        if claim.judgments.is_empty() {
-            let _ = writeln!(text, "  {:<15} not run", "");
-        }
-        if let Some(numbers) = &claim.claim.paper {
-            let _ = writeln!(text, "  {:<15} paper: {numbers} ({})", "", words::source(claim.claim.source));
-        }
+    ran.iter().for_each(|claim| self::claim(text, report, claim));
+    if !waiting.is_empty() {
+        let _ = writeln!(text, "  {}", words::waiting(report, &waiting));
     }
     let left_out: Vec<_> = report.runs.iter().flat_map(words::left_out).collect();
     for line in left_out.iter().chain(&report.broken) {
         let _ = writeln!(text, "  note: {line}");
     }
     text.push('\n');
+}
+
+fn claim(text: &mut String, report: &PaperReport, claim: &JudgedClaim) {
+    let said = &claim.claim;
+    let _ = writeln!(text, "  {:<15} {} ({}; {})", claim.verdict(), said.statement, said.setting, said.place);
+    let metric = report.metric(said);
+    for judgment in &claim.judgments {
+        let estimate = words::estimate(judgment, metric);
+        let place = words::place(judgment);
+        let verdict =
+            if judgment.verdict == claim.verdict() { String::new() } else { format!("{}: ", judgment.verdict) };
+        let notes: String = words::notes(judgment).iter().map(|note| format!("; {note}")).collect();
+        let _ = writeln!(text, "  {:<15} {verdict}{estimate} ({place}){notes}", "");
+    }
+    if let Some(numbers) = &said.paper {
+        let _ = writeln!(text, "  {:<15} paper: {numbers} ({})", "", words::source(said.source));
+    }
 }
 
 fn tables(text: &mut String, experiment: &Experiment, runs: &Runs) {

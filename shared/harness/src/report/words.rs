@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::PaperReport;
 use crate::stats::{Interval, MAX_SEEDS, Summary};
 use crate::table::number;
-use crate::{Better, Claim, ClaimKind, Judgment, Metric, Quantity, Runs, Source, Verdict};
+use crate::{Better, Claim, ClaimKind, JudgedClaim, Judgment, Metric, Quantity, Runs, Source, Tier, Verdict};
 
 /// What the numbers of the tables are.
 pub(super) const TABLE_NOTE: &str =
@@ -34,6 +35,21 @@ pub(super) fn source(source: Source) -> &'static str {
         Source::Secondary => "read in a secondary source",
         Source::Recalled => "recalled, not read",
     }
+}
+
+/// `24 claims not run yet: 8 by --tier small, 16 by --tier paper`.
+pub(super) fn waiting(report: &PaperReport, claims: &[&JudgedClaim]) -> String {
+    let mut counts: BTreeMap<&[Tier], usize> = BTreeMap::new();
+    for claim in claims {
+        let tiers = report.experiment_of(&claim.claim).map_or(&[][..], |experiment| &experiment.tiers);
+        *counts.entry(tiers).or_default() += 1;
+    }
+    let by = counts.iter().map(|(tiers, count)| {
+        let tiers: Vec<_> = tiers.iter().map(|tier| format!("--tier {tier}")).collect();
+        format!("{count} by {}", tiers.join(" or "))
+    });
+    let claims = if claims.len() == 1 { "1 claim".into() } else { format!("{} claims", claims.len()) };
+    format!("{claims} not run yet: {}", by.collect::<Vec<_>>().join(", "))
 }
 
 /// What is compared with what, and where the claim expects it.

@@ -5,16 +5,30 @@ use super::{badge, escape};
 use crate::report::PaperReport;
 use crate::{JudgedClaim, Judgment, Metric};
 
-/// The table of claims: what the paper says, what we found, the verdict.
+/// The claims: what the paper says, what we found, the verdict. Those that nothing tested yet are folded away.
 pub(super) fn section(html: &mut String, report: &PaperReport) {
     if report.claims.is_empty() {
         return;
     }
-    html.push_str("<section>\n<h3>Claims</h3>\n<table class=\"claims\">\n<thead><tr><th scope=\"col\">Verdict</th>");
+    let (ran, waiting) = report.split_claims();
+    html.push_str("<section>\n<h3>Claims</h3>\n");
+    if !ran.is_empty() {
+        table(html, report, &ran);
+    }
+    if !waiting.is_empty() {
+        let _ = writeln!(html, "<details>\n<summary>{}</summary>", escape(&words::waiting(report, &waiting)));
+        table(html, report, &waiting);
+        html.push_str("</details>\n");
+    }
+    html.push_str("</section>\n");
+}
+
+fn table(html: &mut String, report: &PaperReport, claims: &[&JudgedClaim]) {
+    html.push_str("<table class=\"claims\">\n<thead><tr><th scope=\"col\">Verdict</th>");
     html.push_str("<th scope=\"col\">Claim</th><th scope=\"col\">Ours</th><th scope=\"col\">Paper</th></tr></thead>\n");
     html.push_str("<tbody>\n");
-    report.claims.iter().for_each(|claim| row(html, claim, report.metric(&claim.claim)));
-    html.push_str("</tbody>\n</table>\n</section>\n");
+    claims.iter().for_each(|claim| row(html, claim, report.metric(&claim.claim)));
+    html.push_str("</tbody>\n</table>\n");
 }
 
 fn row(html: &mut String, judged: &JudgedClaim, metric: Option<&Metric>) {
