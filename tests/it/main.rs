@@ -2,6 +2,7 @@
 
 mod data;
 mod driver;
+mod endings;
 mod messages;
 mod papers;
 mod resume;

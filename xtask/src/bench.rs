@@ -15,7 +15,7 @@ pub(crate) struct Arguments {
 /// Runs the papers' benches (`crates/<name>/benches`) with the profile of tests and smoke runs.
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit> {
     let root = papers::root();
-    let mut cargo = build::cargo(&root);
+    let mut cargo = build::cargo();
     cargo.args(["bench", "--profile", "dev"]);
     for paper in papers::select(&root, &arguments.papers)? {
         if root.join("crates").join(&paper.name).join("benches").is_dir() {

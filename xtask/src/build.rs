@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-use crate::source;
+use crate::{papers, source};
 
 /// A target to build.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,13 +36,8 @@ struct Named {
 ///
 /// `paper` is whose sources are stamped into an example. No package is named: features then resolve as in `cargo test`,
 /// and the two share what they build.
-pub(crate) fn build(
-    root: &Path,
-    paper: Option<&str>,
-    targets: &[Target],
-    features: &[String],
-) -> Result<BTreeMap<String, PathBuf>> {
-    let mut cargo = cargo(root);
+pub(crate) fn build(paper: Option<&str>, targets: &[Target], features: &[String]) -> Result<BTreeMap<String, PathBuf>> {
+    let mut cargo = cargo();
     cargo.args(["build", "--message-format=json-render-diagnostics"]);
     for target in targets {
         match target {
@@ -54,8 +49,8 @@ pub(crate) fn build(
         cargo.args(["--features", &features.join(",")]);
     }
     if let Some(paper) = paper {
-        cargo.env("REKINDLE_SOURCE", source::hash(root, paper)?);
-        if let Some(version) = source::burn_version(root) {
+        cargo.env("REKINDLE_SOURCE", source::hash(&papers::root(), paper)?);
+        if let Some(version) = source::burn_version(&papers::workspace()) {
             cargo.env("REKINDLE_BURN", version);
         }
     }
@@ -76,9 +71,9 @@ pub(crate) fn build(
 }
 
 /// Cargo in the workspace's folder, the one that started the driver where it did.
-pub(crate) fn cargo(root: &Path) -> Command {
+pub(crate) fn cargo() -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(root);
+    cargo.current_dir(papers::workspace());
     // What `cargo run` told the driver about itself is not for the packages that it builds.
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("CARGO_PKG_") || name == "CARGO_MANIFEST_DIR" {

@@ -29,7 +29,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit> {
     }
     for (name, command) in steps {
         eprintln!("check: cargo {}", command.join(" "));
-        let mut cargo = build::cargo(&root);
+        let mut cargo = build::cargo();
         cargo.args(&command).env("RUSTDOCFLAGS", "-D warnings");
         if !cargo.status().context("cannot start cargo")?.success() {
             failed.push(format!("cargo {name} does not pass"));

@@ -8,8 +8,13 @@ use rekindle_harness::Paper;
 
 use crate::Refusal;
 
-/// The workspace's folder.
+/// The folder whose `crates/` has the papers: the workspace's, unless `REKINDLE_ROOT` names another (the driver's tests do).
 pub(crate) fn root() -> PathBuf {
+    std::env::var_os("REKINDLE_ROOT").map_or_else(workspace, PathBuf::from)
+}
+
+/// The workspace's folder, where Cargo builds.
+pub(crate) fn workspace() -> PathBuf {
     // Cargo tells where the driver's manifest lies now; the compiled-in path serves a driver started by hand.
     let xtask = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
     Path::new(&xtask).parent().map(Path::to_path_buf).unwrap_or_default()

@@ -30,8 +30,7 @@ pub(crate) struct ReportArguments {
 
 /// `cargo xtask data`.
 pub(crate) fn data(arguments: &DataArguments) -> Result<Exit> {
-    let root = papers::root();
-    let executables = build::build(&root, None, &[Target::Tool(DATA)], &[FETCH.into()])?;
+    let executables = build::build(None, &[Target::Tool(DATA)], &[FETCH.into()])?;
     let status = Command::new(executables.get(DATA).context("cargo built no rekindle-data")?)
         .args(&arguments.arguments)
         .status()
@@ -41,10 +40,10 @@ pub(crate) fn data(arguments: &DataArguments) -> Result<Exit> {
 
 /// `cargo xtask report`.
 pub(crate) fn report(arguments: &ReportArguments) -> Result<Exit> {
-    let root = papers::root();
-    let executables = build::build(&root, None, &[Target::Tool(REPORT)], &[REPORT_FEATURE.into()])?;
+    let executables = build::build(None, &[Target::Tool(REPORT)], &[REPORT_FEATURE.into()])?;
     let tool = executables.get(REPORT).context("cargo built no rekindle-report")?;
-    let status = report_command(tool, &root, &arguments.out).args(["--format", &arguments.format]).status()?;
+    let status =
+        report_command(tool, &papers::root(), &arguments.out).args(["--format", &arguments.format]).status()?;
     Ok(Exit::from_code(status.code()))
 }
 

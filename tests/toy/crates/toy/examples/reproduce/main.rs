@@ -1,0 +1,61 @@
+//! A paper whose cells end in every way that a cell can end, for the driver's tests.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use rekindle_harness::worker::{self, Context, Environment, Failure, Outcome, Reproduction};
+use rekindle_harness::{Cell, Results, Tier, build_info};
+
+fn main() -> ExitCode {
+    worker::main(include_str!("../../paper.toml"), build_info!(), &Toy)
+}
+
+struct Toy;
+
+/// The rows of a tier: name, score, and seconds that a cell takes.
+fn rows(tier: Tier) -> Vec<(&'static str, f64)> {
+    match tier {
+        Tier::Smoke => vec![("better", 0.9), ("worse", 0.5)],
+        Tier::Small => vec![("better", 0.9), ("fails", 0.0), ("panics", 0.0), ("diverges", f64::NAN)],
+        Tier::Paper => vec![("better", 0.9), ("may diverge", f64::NAN), ("diverges", f64::NAN)],
+    }
+}
+
+impl Reproduction for Toy {
+    fn cells(&self, tier: Tier, seeds: Option<u64>) -> Vec<Cell> {
+        let mut cells = Vec::new();
+        for seed in 0..seeds.unwrap_or(3) {
+            for (name, score) in rows(tier) {
+                let cell = Cell::new("coins", "plain", name, seed, &score);
+                cells.push(if name == "may diverge" { cell.may_diverge() } else { cell });
+            }
+        }
+        cells.push(Cell::new("coins", "timed", "better", 0, &0.9).exclusive());
+        cells
+    }
+
+    fn environment(&self, backend: &str) -> Result<Environment, Failure> {
+        Ok(Environment { device: backend.into(), features: vec![backend.into()] })
+    }
+
+    fn run(&self, cell: &Cell, context: &Context) -> Result<Outcome, Failure> {
+        // Long enough to be interrupted in.
+        for part in 0..10 {
+            context.progress(part, 10);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        match cell.method.as_str() {
+            "fails" => return Err(std::io::Error::other("a cell that fails").into()),
+            "panics" => panic!("a cell that panics"),
+            _ => {}
+        }
+        // Not a number has no JSON: it comes back as null.
+        let score: Option<f64> = cell.config()?;
+        let score = score.map_or(f64::NAN, |score| score + 0.01 * cell.seed as f64);
+        let metrics = BTreeMap::from([("score".to_owned(), score)]);
+        let results = Results { diverged: score.is_nan(), metrics, ..Results::default() };
+        let measurements = if cell.exclusive { BTreeMap::from([("seconds".to_owned(), 0.2)]) } else { BTreeMap::new() };
+        Ok(Outcome { results, measurements })
+    }
+}
