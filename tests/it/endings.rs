@@ -51,7 +51,8 @@ fn a_run_goes_on_past_cells_that_fail_and_runs_only_those_again() {
     ended.expect(1, "a cell that panics");
     ended.expect(1, "failed coins/plain/diverges/0");
     assert_eq!(records(out.path()).len(), 3, "better, diverges, timed");
-    run(out.path(), &["--tier", "small", "--seeds", "1", "--jobs", "2"]).expect(1, "2 cells to run with 2 at a time, 3 done already");
+    run(out.path(), &["--tier", "small", "--seeds", "1", "--jobs", "2"])
+        .expect(1, "2 cells to run with 2 at a time, 3 done already");
 }
 
 #[test]
