@@ -57,7 +57,7 @@ fn a_smoke_run_beats_chance_stays_small_and_is_not_run_again() {
     for paper in papers() {
         let out = tempfile::tempdir().unwrap();
         let path = out.path().to_str().unwrap();
-        run(&["reproduce", &paper.name, "--seeds", "2", "--out", path]).expect(0, "verdict");
+        run(&["reproduce", &paper.name, "--seeds", "2", "--out", path]).expect(0, "Verdicts: ");
         let records = records(out.path(), &paper.name);
         let mut wall = Duration::ZERO;
         for (id, record) in &records {

@@ -30,10 +30,10 @@ pub(crate) struct Arguments {
     #[arg(long, default_value = "flex", value_parser = BACKENDS)]
     backend: String,
     /// Seeds an experiment, in place of its own count.
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, allow_negative_numbers = true, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: Option<u64>,
     /// Cells that run at once [default: one a core on a CPU, 1 on a GPU].
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1024))]
+    #[arg(long, allow_negative_numbers = true, value_parser = clap::value_parser!(u64).range(1..=1024))]
     jobs: Option<u64>,
     /// Where the data sets lie; else REKINDLE_DATA, else the user's cache.
     #[arg(long)]
