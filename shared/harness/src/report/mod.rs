@@ -22,7 +22,7 @@ pub use environment::Environment;
 pub use summary::{ClaimSummary, ReportSummary};
 
 use crate::verdict::judge;
-use crate::{Claim, Experiment, Judgment, Metric, Paper, Runs, Tier, Verdict};
+use crate::{Claim, Judgment, Metric, Paper, Runs, Tier, Verdict};
 
 /// The results of every paper that has some, judged.
 #[derive(Debug, Clone)]
@@ -113,12 +113,8 @@ impl PaperReport {
         self.claims.iter().partition(|claim| !claim.judgments.is_empty())
     }
 
-    fn experiment_of(&self, claim: &Claim) -> Option<&Experiment> {
-        self.paper.experiment(&claim.experiment)
-    }
-
     fn metric(&self, claim: &Claim) -> Option<&Metric> {
-        self.experiment_of(claim)?.metrics.iter().find(|metric| metric.name == claim.metric)
+        self.paper.experiment(&claim.experiment)?.metrics.iter().find(|metric| metric.name == claim.metric)
     }
 }
 

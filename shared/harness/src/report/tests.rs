@@ -3,7 +3,7 @@ use std::path::Path;
 
 use super::*;
 use crate::testing::record;
-use crate::{DataFile, Record};
+use crate::{DataFile, Experiment, Record};
 
 const PAPER: &str = r#"
 name = "sam"
@@ -162,6 +162,22 @@ fn the_summary_is_what_the_driver_needs() {
     assert_eq!((none.papers.len(), none.summary("r".into()).claims.len()), (1, 0));
     assert!(!report.only(&[], &[Tier::Paper], &[]).papers[0].has_results());
     assert!(!report.only(&[], &[], &["wgpu".into()]).papers[0].has_results());
+}
+
+#[test]
+fn claims_that_nothing_tested_are_counted_by_tier_and_folded_away() {
+    let mut paper = papers().remove(0);
+    let other = Experiment { name: "f".into(), tiers: vec![Tier::Small], ..paper.experiments[0].clone() };
+    let claim = Claim { id: "later".into(), experiment: "f".into(), ..paper.claims[0].clone() };
+    paper.experiments.push(other);
+    paper.claims.push(claim);
+    let runs = vec![Runs::new(Tier::Smoke, "flex", filled(), None)];
+    let report = Report { papers: vec![PaperReport::new(paper, runs, vec![])], unknown: BTreeMap::new() };
+    assert!(report.terminal().contains("\n  1 claim not run yet: 1 by --tier small\n"), "{}", report.terminal());
+    let html = report.html();
+    let folded = html.split_once("<summary>1 claim not run yet: 1 by --tier small</summary>").unwrap().1;
+    let (folded, _) = folded.split_once("</details>").unwrap();
+    assert_eq!(folded.matches("class=\"statement\"").count(), 1, "{folded}");
 }
 
 #[test]

@@ -41,7 +41,7 @@ pub(super) fn source(source: Source) -> &'static str {
 pub(super) fn waiting(report: &PaperReport, claims: &[&JudgedClaim]) -> String {
     let mut counts: BTreeMap<&[Tier], usize> = BTreeMap::new();
     for claim in claims {
-        let tiers = report.experiment_of(&claim.claim).map_or(&[][..], |experiment| &experiment.tiers);
+        let tiers = report.paper.experiment(&claim.claim.experiment).map_or(&[][..], |experiment| &experiment.tiers);
         *counts.entry(tiers).or_default() += 1;
     }
     let by = counts.iter().map(|(tiers, count)| {

@@ -13,7 +13,7 @@ fn main() -> ExitCode {
 
 struct Toy;
 
-/// The rows of a tier: name, score, and seconds that a cell takes.
+/// The rows of a tier: the method and its score.
 fn rows(tier: Tier) -> Vec<(&'static str, f64)> {
     match tier {
         Tier::Smoke => vec![("better", 0.9), ("worse", 0.5)],
