@@ -55,7 +55,8 @@ fn after_steps<M: Module>(
 
     let momentum = MomentumConfig::new().with_momentum(0.9).with_dampening(0.0);
     let mut sam = config.init(SgdConfig::new().with_momentum(Some(momentum)).init()).unwrap();
-    let mut model = model.clone().to_device(&device);
+    // `to_device` would leave the parameters without gradients.
+    let mut model = model.clone().fork(&device);
     for _ in 0..2 {
         let loss = |model: &M| cross_entropy.forward(forward(model, images.clone()), labels.clone());
         let (next, report) = sam.step(0.05, model, loss).unwrap();
