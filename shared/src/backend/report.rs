@@ -28,6 +28,7 @@ pub fn features() -> Vec<String> {
         ("rayon", cfg!(feature = "rayon")),
         ("simd", cfg!(feature = "simd")),
         ("x86-v4", cfg!(feature = "x86-v4")),
+        ("kernels", cfg!(feature = "kernels")),
     ];
     let on = compiled.into_iter().filter(|(_, on)| *on).map(|(name, _)| name.to_owned());
     on.chain([format!("cpu:{}", simd_level())]).collect()
@@ -98,7 +99,7 @@ mod tests {
     #[test]
     fn features_name_the_kernels_and_the_cpu() {
         let features = features();
-        for expected in ["flex", "rayon", "simd", "x86-v4"] {
+        for expected in ["flex", "rayon", "simd", "x86-v4", "kernels"] {
             assert!(features.iter().any(|feature| feature == expected), "{expected} is missing in {features:?}");
         }
         assert_eq!(features.iter().filter(|feature| feature.starts_with("cpu:")).count(), 1);

@@ -4,13 +4,15 @@ use burn::nn::pool::MaxPool2d;
 use burn::nn::{BatchNorm, Linear, PaddingConfig1d, PaddingConfig2d};
 use burn::tensor::Tensor;
 
+use super::fast::ForwardFast;
 use super::observe::{Observation, report};
 
 /// How a network calls its layers: `x = self.conv1.run(x)` in place of `self.conv1.forward(x)`.
 ///
 /// The result is that of `forward`. What the one word buys: inside [`observe`](super::observe) the layer reports its
-/// input, which is how a technique sees the inputs of any network written this way, and there is one place at which a
-/// faster kernel can stand in for Burn's. Outside of `observe` the cost is one look at a thread-local.
+/// input, which is how a technique sees the inputs of any network written this way, and with the feature `kernels` a
+/// convolution, batch norm or max pooling on the CPU runs with the faster kernels of `rekindle-kernels`, whose results
+/// equal Burn's up to rounding. Outside of `observe` the cost is one look at a thread-local.
 ///
 /// `D` is the rank of the input, which the layers here keep.
 ///
@@ -25,7 +27,7 @@ use super::observe::{Observation, report};
 /// assert_eq!(seen[0].weight, layer.weight.id);
 /// ```
 pub trait Layer<const D: usize> {
-    /// The layer's output, as `forward` gives it.
+    /// The layer's output, as `forward` gives it (up to rounding with the feature `kernels`).
     ///
     /// # Shapes
     ///
@@ -91,7 +93,7 @@ impl Layer<3> for Conv1d {
             };
             observed(self.weight.id, LayerInput::Conv1d(input.clone().inner(), geometry))
         });
-        self.forward(input)
+        self.forward_fast(input)
     }
 }
 
@@ -113,19 +115,19 @@ impl Layer<4> for Conv2d {
             };
             observed(self.weight.id, LayerInput::Conv2d(input.clone().inner(), geometry))
         });
-        self.forward(input)
+        self.forward_fast(input)
     }
 }
 
 impl<const D: usize> Layer<D> for BatchNorm {
     fn run(&self, input: Tensor<D>) -> Tensor<D> {
-        self.forward(input)
+        self.forward_fast(input)
     }
 }
 
 impl Layer<4> for MaxPool2d {
     fn run(&self, input: Tensor<4>) -> Tensor<4> {
-        self.forward(input)
+        self.forward_fast(input)
     }
 }
 

@@ -11,6 +11,7 @@
 
 mod classifier;
 mod copy;
+mod fast;
 mod layer;
 mod observe;
 mod parameter;

@@ -1,0 +1,72 @@
+use super::plan::{Plan, Source, Tap};
+use super::scratch::odd_lines;
+
+/// Sizes of a padded copy of some rows of an image: `[channel][phase][row][pitch]`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Padded {
+    pub rows: usize,
+    pub pitch: usize,
+    /// Floats from one channel to the next.
+    pub plane: usize,
+}
+
+impl Padded {
+    /// For `rows` rows of outputs. `slack` floats beyond a row's end can be read.
+    pub(super) fn new(plan: &Plan, rows: usize, slack: usize) -> Self {
+        let (rows, pitch) = (rows + plan.reach[0], plan.size()[1] + plan.reach[1]);
+        Self { rows, pitch, plane: odd_lines(plan.source.phases.len() * rows * pitch + slack) }
+    }
+
+    /// Where `tap` of channel `channel` finds the source of the first output.
+    pub(super) fn offset(&self, channel: usize, tap: &Tap) -> u32 {
+        (channel * self.plane + (tap.phase * self.rows + tap.row) * self.pitch + tap.col) as u32
+    }
+
+    /// Copies the source rows of the output rows from `first` on, `channels` of them at once, zeros around.
+    pub(super) fn copy(&self, source: &Source, planes: &[f32], channels: usize, first: usize, buffer: &mut [f32]) {
+        let [height, width] = source.size;
+        for channel in 0..channels {
+            let plane = &planes[channel * height * width..][..height * width];
+            let buffer = &mut buffer[channel * self.plane..][..self.plane];
+            for (phase, &[fy, fx]) in source.phases.iter().enumerate() {
+                let (from, to, begin) = self.columns(source, fx);
+                for row in 0..self.rows {
+                    let line = &mut buffer[(phase * self.rows + row) * self.pitch..][..self.pitch];
+                    let y = ((first + row) * source.stride[0] + fy) as isize - source.begin[0];
+                    if y < 0 || y >= height as isize || from == to {
+                        line.fill(0.0);
+                        continue;
+                    }
+                    let values = &plane[y as usize * width..][..width];
+                    line[..from].fill(0.0);
+                    line[to..].fill(0.0);
+                    copy_strided(&mut line[from..to], &values[begin..], source.stride[1]);
+                }
+            }
+        }
+    }
+
+    /// The columns `from..to` of a row that hold source values, and the source column at `from`.
+    pub(super) fn columns(&self, source: &Source, phase: usize) -> (usize, usize, usize) {
+        let (stride, zeros) = (source.stride[1], source.begin[1] - phase as isize);
+        let column = |source_column: isize| {
+            let at = (source_column + zeros).max(0) as usize;
+            at.div_ceil(stride).min(self.pitch)
+        };
+        let (from, to) = (column(0), column(source.size[1] as isize));
+        (from, to, ((from * stride) as isize - zeros).max(0) as usize)
+    }
+}
+
+#[inline(always)]
+fn copy_strided(to: &mut [f32], from: &[f32], stride: usize) {
+    match stride {
+        1 => to.copy_from_slice(&from[..to.len()]),
+        2 => {
+            // A known stride lets the compiler load whole vectors and shuffle.
+            let pairs = from[..to.len() * 2 - 1].chunks(2);
+            to.iter_mut().zip(pairs).for_each(|(to, pair)| *to = pair[0]);
+        }
+        _ => to.iter_mut().zip(from.iter().step_by(stride)).for_each(|(to, from)| *to = *from),
+    }
+}

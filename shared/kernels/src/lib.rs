@@ -1,0 +1,15 @@
+#![doc = include_str!("../README.md")]
+
+mod conv;
+mod elementwise;
+mod flex;
+mod layers;
+mod norm;
+mod output;
+mod pool;
+mod simd;
+
+pub mod activation;
+pub mod module;
+
+pub use layers::ForwardFast;
