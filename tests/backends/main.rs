@@ -1,5 +1,8 @@
 //! Agreement of the backends: the same SAM step on flex, ndarray and wgpu.
 //!
+//! On flex the layers run with the kernels of `rekindle-kernels`, which pass what other backends hold to Burn's own
+//! operations: agreement shows both.
+//!
 //! Outside the default members, since wgpu takes long to build and needs a GPU or a software adapter
 //! (Debian's `libvulkan1 mesa-vulkan-drivers`).
 
