@@ -152,6 +152,48 @@ fn layers_resolve_their_padding_as_burn_does() {
     close(&conv.forward_fast(x.clone()), &conv.forward(x));
 }
 
+/// Output and gradients of input, weight and bias, for an output gradient that isn't uniform.
+fn all_results(ours: bool, x: [usize; 4], weight: [usize; 4], options: &ConvOptions<2>) -> [TensorData; 4] {
+    let [device, _] = devices();
+    let x = random(x, 1, &device).require_grad();
+    let bias = random([weight[0]], 3, &device).require_grad();
+    let weight = random(weight, 2, &device).require_grad();
+    let y = match ours {
+        true => module::conv2d(x.clone(), weight.clone(), Some(bias.clone()), options.clone()),
+        false => burn::tensor::module::conv2d(x.clone(), weight.clone(), Some(bias.clone()), options.clone()),
+    };
+    let factor = random(y.dims(), 4, &device);
+    let grads = (y.clone() * factor).backward();
+    let gradient = |gradient: Option<Tensor<4>>| gradient.expect("required").to_data();
+    [
+        y.to_data(),
+        gradient(x.grad(&grads)),
+        gradient(weight.grad(&grads)),
+        bias.grad(&grads).expect("required").to_data(),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_geometry_agrees_with_burn(
+        groups in prop_oneof![3 => Just(1_usize), 1 => Just(2), 1 => Just(4)],
+        (ins, outs, batch) in (1_usize..=12, 1_usize..=12, 1_usize..=3),
+        size in [1_usize..=12, 1_usize..=24], kernel in [1_usize..=4, 1_usize..=4], stride in [1_usize..=3, 1_usize..=3],
+        zeros in [(0_usize..=3, 0_usize..=3), (0_usize..=3, 0_usize..=3)], dilation in [1_usize..=3, 1_usize..=3],
+    ) {
+        let fits = |axis: usize| size[axis] + zeros[axis].0 + zeros[axis].1 > dilation[axis] * (kernel[axis] - 1);
+        prop_assume!(fits(0) && fits(1));
+        let options = ConvOptions::new_with_padding(stride, zeros, dilation, groups);
+        let (x, weight) = ([batch, ins * groups, size[0], size[1]], [outs * groups, ins, kernel[0], kernel[1]]);
+        let [ours, stock] = [true, false].map(|ours| all_results(ours, x, weight, &options));
+        for (ours, stock) in ours.iter().zip(&stock) {
+            ours.assert_approx_eq::<f32>(stock, Tolerance::rel_abs(1e-4, 2e-5));
+        }
+    }
+}
+
 /// A value's kind: finite, or which of the others.
 fn kinds(data: &TensorData) -> Vec<u8> {
     let kind = |value: f32| match value {
