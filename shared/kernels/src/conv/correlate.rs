@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -5,10 +7,10 @@ use super::Instructions;
 use super::direct::Direct;
 use super::gathered::Gathered;
 use super::geometry::Geometry;
-use super::pack::{self, Strides};
 use super::padded::Padded;
 use super::plan::{Part, Plan};
 use super::tile::{Start, blocks};
+use super::turned::turned;
 
 /// The output, `[batch, channels out, height, width]`.
 pub(crate) fn forward(
@@ -20,28 +22,28 @@ pub(crate) fn forward(
 ) -> Vec<f32> {
     assert!(x.len() == g.input_len() && weight.len() == g.weight_len());
     assert!(bias.is_none_or(|bias| bias.len() == g.groups * g.out_channels));
-    let strides = Strides { groups: g.weight_len() / g.groups, rows: g.in_channels * g.taps(), channels: g.taps() };
-    correlate(arch, &Plan::forward(g), x, weight, strides, bias)
+    let plan = Plan::forward(g);
+    // All terms of an output channel lie side by side, in the order of the taps.
+    correlate(arch, &plan, x, vec![Cow::Borrowed(weight)], bias)
 }
 
 /// The input's gradient, `[batch, channels in, height, width]`.
 pub(crate) fn backward_input(arch: impl Instructions, g: &Geometry, weight: &[f32], grad: &[f32]) -> Vec<f32> {
     assert!(grad.len() == g.output_len() && weight.len() == g.weight_len());
-    let strides = Strides { groups: g.weight_len() / g.groups, rows: g.taps(), channels: g.in_channels * g.taps() };
-    correlate(arch, &Plan::backward_input(g), grad, weight, strides, None)
+    let plan = Plan::backward_input(g);
+    let weights = plan.parts.iter().map(|part| Cow::Owned(turned(&plan, part, weight))).collect();
+    correlate(arch, &plan, grad, weights, None)
 }
 
 fn correlate(
     arch: impl Instructions,
     plan: &Plan,
     source: &[f32],
-    weight: &[f32],
-    strides: Strides,
+    weights: Vec<Cow<'_, [f32]>>,
     bias: Option<&[f32]>,
 ) -> Vec<f32> {
     let lanes = arch.run(Lanes);
     let blocks = blocks(plan.out_channels, lanes);
-    let weights = plan.parts.iter().map(|part| pack::weights(plan, part, &blocks, weight, strides)).collect();
     let len = plan.batch * plan.groups * plan.out_channels * plan.out[0] * plan.out[1];
     let mut out = Vec::with_capacity(len);
     let run = Run { plan, lanes, blocks, weights, source, bias, out: Shared(out.as_mut_ptr()) };
@@ -76,8 +78,8 @@ pub(super) struct Run<'a> {
     pub lanes: usize,
     /// Blocks of output channels.
     pub blocks: Vec<(usize, usize)>,
-    /// Packed, for each part.
-    pub weights: Vec<Vec<f32>>,
+    /// For each part, `[group][channel out][channel in, tap]`.
+    weights: Vec<Cow<'a, [f32]>>,
     source: &'a [f32],
     bias: Option<&'a [f32]>,
     out: Shared,
@@ -121,10 +123,11 @@ impl Run<'_> {
         &self.source[(first + channel) * plane..(first + plan.in_channels) * plane]
     }
 
-    /// The packed weights of one group and part.
-    pub(super) fn weights(&self, part: usize, group: usize) -> *const f32 {
-        let per_group = self.plan.out_channels * self.plan.in_channels * self.plan.parts[part].taps.len();
-        self.weights[part][group * per_group..].as_ptr()
+    /// Where the weights of one group and part begin that meet the source's `channel`, and the length of a row of them.
+    pub(super) fn weights(&self, part: usize, group: usize, channel: usize) -> (*const f32, usize) {
+        let taps = self.plan.parts[part].taps.len();
+        let row = self.plan.in_channels * taps;
+        (self.weights[part][group * self.plan.out_channels * row + channel * taps..].as_ptr(), row)
     }
 
     /// What the sums that take up `channel` first start from.
@@ -173,8 +176,20 @@ pub(super) fn each_task(tasks: usize, run: impl Fn(usize) + Sync + Send) {
 #[allow(unsafe_code)]
 #[inline(always)]
 pub(super) unsafe fn write_strided(values: &[f32], to: *mut f32, step: usize) {
-    for (i, value) in values.iter().enumerate() {
-        // SAFETY: the caller's promise.
-        unsafe { to.add(i * step).write(*value) };
+    // SAFETY: the caller's promise.
+    unsafe {
+        if step == 1 {
+            let (fours, rest) = values.as_chunks::<4>();
+            for (i, four) in fours.iter().enumerate() {
+                to.add(4 * i).cast::<[f32; 4]>().write(*four);
+            }
+            for (i, value) in rest.iter().enumerate() {
+                to.add(4 * fours.len() + i).write(*value);
+            }
+            return;
+        }
+        for (i, value) in values.iter().enumerate() {
+            to.add(i * step).write(*value);
+        }
     }
 }

@@ -109,6 +109,7 @@ impl WithSimd for Task<'_> {
         let (image, group) = (plane / plan.groups, plane % plan.groups);
         let (first, share) = (rest / shares * rows, rest % shares);
         let blocks = run.share(share, shares);
+        self.source.fill(0.0);
         for channel in (0..plan.in_channels).step_by(channels) {
             let now = channels.min(plan.in_channels - channel);
             padded.copy(&plan.source, run.planes(image, group, channel), now, first, self.source);
@@ -118,20 +119,20 @@ impl WithSimd for Task<'_> {
                     continue;
                 }
                 let taps = part.taps.len();
-                let (out, row) = match stage {
+                let (out, out_row) = match stage {
                     0 => (run.out_row(image, group, 0, part, first), plan.out[0] * plan.out[1]),
                     _ => (self.stage[p * plan.out_channels * stage..].as_mut_ptr(), stage),
                 };
+                let (weights, weight_row) = run.weights(p, group, channel);
                 let product = Product {
                     source: self.source.as_ptr(),
                     offsets: &offsets[..now * taps],
                     vectors: &vectors[..rows * part.size[1].div_ceil(run.lanes)],
-                    weights: run.weights(p, group),
-                    depth: plan.in_channels * taps,
-                    first: channel * taps,
+                    weights,
+                    weight_row,
                     start: run.start(group, channel),
                     out,
-                    row,
+                    out_row,
                 };
                 // SAFETY: vectors end within a row of the padded source, whose taps reach no farther than the plan's
                 // `reach`, and within a row of the output or a place of their own on the stage; they overlap only where

@@ -97,6 +97,7 @@ impl WithSimd for Task<'_> {
             .map(|i| i * run.lanes as u32)
             .map(|at| Vector { source: at, out: at })
             .collect();
+        self.source.fill(0.0);
         for (p, (part, offsets)) in plan.parts.iter().zip(offsets).enumerate() {
             let [height, width] = part.size;
             let last = (first + rows).min(plan.batch * height);
@@ -117,26 +118,32 @@ impl WithSimd for Task<'_> {
                     }
                     at += count;
                 }
+                let (weights, weight_row) = run.weights(p, group, channel);
                 let product = Product {
                     source: self.panel.as_ptr(),
                     offsets: &lines[..now * taps],
                     vectors: &vectors[..((last - first) * width).div_ceil(run.lanes)],
-                    weights: run.weights(p, group),
-                    depth: plan.in_channels * taps,
-                    first: channel * taps,
+                    weights,
+                    weight_row,
                     start: run.start(group, channel),
                     out: self.sums.as_mut_ptr(),
-                    row: pitch,
+                    out_row: pitch,
                 };
                 // SAFETY: lines of the panel are a vector longer than its pixels, and so are the sums.
                 unsafe { multiply(simd, &product, blocks) };
             }
+            // Rows that end where the next begins are written at once.
+            let together = if plan.step == [1, 1] { height } else { 1 };
             for channel in blocks.iter().flat_map(|&(first, height)| first..first + height) {
-                let values = self.sums[channel * pitch..].chunks_exact(width);
-                for (at, values) in (first..last).zip(values) {
+                let sums = &self.sums[channel * pitch..];
+                let mut at = first;
+                while at < last {
+                    let count = together.min(height - at % height).min(last - at);
+                    let values = &sums[(at - first) * width..][..count * width];
                     let out = run.out_row(at / height, group, channel, part, at % height);
-                    // SAFETY: the columns of this part, in a row of this task.
+                    // SAFETY: the columns of this part, in rows of this task.
                     unsafe { write_strided(values, out, plan.step[1]) };
+                    at += count;
                 }
             }
         }

@@ -13,11 +13,12 @@ mod correlate;
 mod direct;
 mod gathered;
 mod geometry;
-mod pack;
+mod interleave;
 mod padded;
 mod plan;
 mod scratch;
 mod tile;
+mod turned;
 mod weight;
 
 use pulp::{Arch, WithSimd};

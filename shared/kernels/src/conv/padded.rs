@@ -22,25 +22,26 @@ impl Padded {
         (channel * self.plane + (tap.phase * self.rows + tap.row) * self.pitch + tap.col) as u32
     }
 
-    /// Copies the source rows of the output rows from `first` on, `channels` of them at once, zeros around.
+    /// Copies the source rows of the output rows from `first` on, `channels` of them at once. What lies to the left and
+    /// to the right of them has to be zero in the buffer and stays so.
+    #[inline(always)]
     pub(super) fn copy(&self, source: &Source, planes: &[f32], channels: usize, first: usize, buffer: &mut [f32]) {
         let [height, width] = source.size;
-        for channel in 0..channels {
-            let plane = &planes[channel * height * width..][..height * width];
-            let buffer = &mut buffer[channel * self.plane..][..self.plane];
-            for (phase, &[fy, fx]) in source.phases.iter().enumerate() {
-                let (from, to, begin) = self.columns(source, fx);
-                for row in 0..self.rows {
-                    let line = &mut buffer[(phase * self.rows + row) * self.pitch..][..self.pitch];
+        for (phase, &[fy, fx]) in source.phases.iter().enumerate() {
+            let (from, to, begin) = self.columns(source, fx);
+            if from == to {
+                continue;
+            }
+            for channel in 0..channels {
+                let plane = &planes[channel * height * width..][..height * width];
+                let buffer = &mut buffer[channel * self.plane + phase * self.rows * self.pitch..];
+                for (row, line) in buffer.chunks_exact_mut(self.pitch).take(self.rows).enumerate() {
+                    let line = &mut line[from..to];
                     let y = ((first + row) * source.stride[0] + fy) as isize - source.begin[0];
-                    if y < 0 || y >= height as isize || from == to {
-                        line.fill(0.0);
-                        continue;
+                    match y {
+                        y if y < 0 || y >= height as isize => line.fill(0.0),
+                        y => copy_strided(line, &plane[y as usize * width..][..width][begin..], source.stride[1]),
                     }
-                    let values = &plane[y as usize * width..][..width];
-                    line[..from].fill(0.0);
-                    line[to..].fill(0.0);
-                    copy_strided(&mut line[from..to], &values[begin..], source.stride[1]);
                 }
             }
         }
@@ -61,7 +62,7 @@ impl Padded {
 #[inline(always)]
 fn copy_strided(to: &mut [f32], from: &[f32], stride: usize) {
     match stride {
-        1 => to.copy_from_slice(&from[..to.len()]),
+        1 => copy(to, &from[..to.len()]),
         2 => {
             // A known stride lets the compiler load whole vectors and shuffle.
             let pairs = from[..to.len() * 2 - 1].chunks(2);
@@ -69,4 +70,15 @@ fn copy_strided(to: &mut [f32], from: &[f32], stride: usize) {
         }
         _ => to.iter_mut().zip(from.iter().step_by(stride)).for_each(|(to, from)| *to = *from),
     }
+}
+
+/// Copies what may be short: a call costs more than a few floats.
+#[inline(always)]
+fn copy(to: &mut [f32], from: &[f32]) {
+    if to.len() > 64 {
+        return to.copy_from_slice(from);
+    }
+    let ((to, to_rest), (from, from_rest)) = (to.as_chunks_mut::<4>(), from.as_chunks::<4>());
+    to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+    to_rest.iter_mut().zip(from_rest).for_each(|(to, from)| *to = *from);
 }

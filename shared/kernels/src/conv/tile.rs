@@ -20,22 +20,20 @@ pub(super) enum Start {
     Output,
 }
 
-/// `out[m, v] = start + Σₖ weights[k, m] · source[offsets[k] + v]` for some rows `m` and vectors `v`.
+/// `out[m, v] = start + Σₖ weights[m, k] · source[offsets[k] + v]` for some rows `m` and vectors `v`.
 #[derive(Clone, Copy)]
 pub(super) struct Product<'a> {
     pub source: *const f32,
     pub offsets: &'a [u32],
     pub vectors: &'a [Vector],
-    /// Block after block of rows, each `[depth, rows of the block]`.
+    /// Those of row 0, one for each offset.
     pub weights: *const f32,
-    /// Length of the sum that the weights were packed for, of which this product takes `offsets.len()` terms.
-    pub depth: usize,
-    /// The first of these terms.
-    pub first: usize,
+    /// Floats from one row of weights to the next.
+    pub weight_row: usize,
     pub start: Start,
     pub out: *mut f32,
     /// Floats from one output row to the next.
-    pub row: usize,
+    pub out_row: usize,
 }
 
 /// Splits `rows` evenly into blocks no higher than register tiles are for vectors of `lanes` floats:
@@ -47,12 +45,12 @@ pub(super) fn blocks(rows: usize, lanes: usize) -> Vec<(usize, usize)> {
     (0..count).map(|block| (first(block), first(block + 1) - first(block))).collect()
 }
 
-/// Computes `product` for the rows of `blocks`, which begin at row 0 or follow the rows of an earlier call.
+/// Computes `product` for the rows of `blocks`.
 ///
 /// # Safety
 ///
 /// Every `source + vector.source + offset` is followed by a whole vector of readable floats, every
-/// `out + vector.out + m · row` by one that may be written, the weights cover the blocks, and a bias its rows. Vectors of
+/// `out + vector.out + m · out_row` by one that may be written, the weights cover the blocks, and a bias its rows. Vectors of
 /// the output don't overlap if `start` is [`Start::Output`].
 #[allow(unsafe_code)]
 #[inline(always)]
@@ -99,15 +97,26 @@ unsafe fn tile<S: Simd>(simd: S, product: &Product<'_>, vectors: &[Vector], firs
             }
         };
     }
-    choose! {
-        8: 3 2 1;
-        7: 3 2 1;
-        6: 3 2 1;
-        5: 3 2 1;
-        4: 6 3 2 1;
-        3: 6 3 2 1;
-        2: 6 4 2 1;
-        1: 8 4 3 2 1;
+    if S::F32_LANES == 16 {
+        choose! {
+            8: 3 2 1;
+            7: 3 2 1;
+            6: 3 2 1;
+            5: 3 2 1;
+            4: 6 3 2 1;
+            3: 6 3 2 1;
+            2: 6 4 2 1;
+            1: 8 4 3 2 1;
+        }
+    } else {
+        choose! {
+            6: 2 1;
+            5: 2 1;
+            4: 2 1;
+            3: 3 2 1;
+            2: 6 4 2 1;
+            1: 8 4 3 2 1;
+        }
     }
 }
 
@@ -124,16 +133,19 @@ impl<const M: usize, const V: usize> WithSimd for Tile<'_, M, V> {
     #[allow(unsafe_code, clippy::needless_range_loop)]
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Product { source, offsets, weights, depth, first: term, start, out, row, .. } = *self.product;
+        let Product { source, offsets, weights, weight_row, start, out, out_row, .. } = *self.product;
         // SAFETY: made by `multiply` alone, whose caller promises what is read and written here.
         unsafe {
-            let mut weights = weights.add(self.first * depth + term * M);
+            let mut rows = [weights; M];
+            for m in 0..M {
+                rows[m] = weights.add((self.first + m) * weight_row);
+            }
             let mut sources = [source; V];
             let mut outs = [out; V];
             for v in 0..V {
                 let vector = self.vectors.get_unchecked(v);
                 sources[v] = source.add(vector.source as usize);
-                outs[v] = out.add(vector.out as usize + self.first * row);
+                outs[v] = out.add(vector.out as usize + self.first * out_row);
             }
             let mut sums = [[simd.splat_f32s(0.0); V]; M];
             for m in 0..M {
@@ -141,41 +153,68 @@ impl<const M: usize, const V: usize> WithSimd for Tile<'_, M, V> {
                     sums[m][v] = match start {
                         Start::Zero => simd.splat_f32s(0.0),
                         Start::Bias(bias) => simd.splat_f32s(*bias.add(self.first + m)),
-                        Start::Output => load::<S>(outs[v].add(m * row)),
+                        Start::Output => load::<S>(outs[v].add(m * out_row)),
                     };
                 }
             }
-            for &offset in offsets {
-                let offset = offset as usize;
-                // Whichever is fewer is held in registers, weights or source vectors.
-                if V > M {
-                    let mut held = [simd.splat_f32s(0.0); M];
-                    for m in 0..M {
-                        held[m] = simd.splat_f32s(*weights.add(m));
-                    }
-                    for v in 0..V {
-                        let x = load::<S>(sources[v].add(offset));
-                        for m in 0..M {
-                            sums[m][v] = simd.mul_add_f32s(held[m], x, sums[m][v]);
-                        }
-                    }
-                } else {
-                    let mut x = [simd.splat_f32s(0.0); V];
-                    for v in 0..V {
-                        x[v] = load::<S>(sources[v].add(offset));
-                    }
-                    for m in 0..M {
-                        let weight = simd.splat_f32s(*weights.add(m));
-                        for v in 0..V {
-                            sums[m][v] = simd.mul_add_f32s(weight, x[v], sums[m][v]);
-                        }
-                    }
+            // Two terms at once share their addresses.
+            for pair in 0..offsets.len() / 2 {
+                for i in 0..2 {
+                    let k = 2 * pair + i;
+                    let offset = *offsets.get_unchecked(k) as usize;
+                    add_term(simd, &mut sums, rows.map(|row| row.add(k)), sources.map(|source| source.add(offset)));
                 }
-                weights = weights.add(M);
+            }
+            if !offsets.len().is_multiple_of(2) {
+                let k = offsets.len() - 1;
+                let offset = *offsets.get_unchecked(k) as usize;
+                add_term(simd, &mut sums, rows.map(|row| row.add(k)), sources.map(|source| source.add(offset)));
             }
             for m in 0..M {
                 for v in 0..V {
-                    store::<S>(outs[v].add(m * row), sums[m][v]);
+                    store::<S>(outs[v].add(m * out_row), sums[m][v]);
+                }
+            }
+        }
+    }
+}
+
+/// `sums[m][v] += weights[m] · sources[v]`.
+///
+/// # Safety
+///
+/// Every weight and a whole vector of every source can be read.
+#[allow(unsafe_code, clippy::needless_range_loop)]
+#[inline(always)]
+unsafe fn add_term<S: Simd, const M: usize, const V: usize>(
+    simd: S,
+    sums: &mut [[S::f32s; V]; M],
+    weights: [*const f32; M],
+    sources: [*const f32; V],
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        // Whichever is fewer is held in registers, weights or source vectors.
+        if V > M {
+            let mut held = [simd.splat_f32s(0.0); M];
+            for m in 0..M {
+                held[m] = simd.splat_f32s(*weights[m]);
+            }
+            for v in 0..V {
+                let x = load::<S>(sources[v]);
+                for m in 0..M {
+                    sums[m][v] = simd.mul_add_f32s(held[m], x, sums[m][v]);
+                }
+            }
+        } else {
+            let mut x = [simd.splat_f32s(0.0); V];
+            for v in 0..V {
+                x[v] = load::<S>(sources[v]);
+            }
+            for m in 0..M {
+                let weight = simd.splat_f32s(*weights[m]);
+                for v in 0..V {
+                    sums[m][v] = simd.mul_add_f32s(weight, x[v], sums[m][v]);
                 }
             }
         }

@@ -5,10 +5,10 @@ use rayon::prelude::*;
 
 use super::Instructions;
 use super::geometry::Geometry;
-use super::pack::interleave;
+use super::interleave::{Planes, interleave};
 use super::padded::Padded;
 use super::plan::Plan;
-use super::scratch::with_scratch;
+use super::scratch::{odd_lines, with_scratch};
 use super::tile::{Product, Start, Vector, blocks, multiply};
 
 /// Pixels that a chunk of images has at least: shorter sums don't repay their share of the reduction.
@@ -136,20 +136,21 @@ impl<'a> Run<'a> {
         let tasks = (g.batch * pixels).saturating_mul(g.weight_len()) / TASK;
         let tasks = tasks.min(TASKS);
         while chunks * g.groups * g.out_channels.div_ceil(out_share) * in_blocks.div_ceil(in_share) < tasks {
-            // Packing one operand is repeated for each share of the other: keep both sides about equally long.
-            match (out_share > 16, in_share > 1) {
-                (true, _) if out_share >= in_share * together || in_share == 1 => {
-                    out_share = out_share.div_ceil(2).next_multiple_of(8);
-                }
-                (_, true) => in_share = in_share.div_ceil(2),
-                _ => break,
+            // Shares of the output channels each pack the input again; shares of the input cost less, down to two blocks,
+            // which make pairs of vectors.
+            if out_share > 128 || (out_share > 16 && in_share <= 2) {
+                out_share = out_share.div_ceil(2).next_multiple_of(8);
+            } else if in_share > 1 {
+                in_share = in_share.div_ceil(2);
+            } else {
+                break;
             }
         }
 
         let phases = plan.source.phases.len();
         let room = (PACKED / out_share).min(PACKED / (together * phases)).max(64);
         let tile_rows = (room / g.output[1]).clamp(1, g.output[0]);
-        let tile_images = if tile_rows == g.output[0] { (room / pixels).clamp(1, images) } else { 1 };
+        let tile_images = if pixels < NEAR && tile_rows == g.output[0] { (room / pixels).clamp(1, images) } else { 1 };
         let padded = Padded::new(&plan, tile_rows, 0);
         let image = phases * padded.rows * padded.pitch;
         let offsets = (0..tile_images)
@@ -196,9 +197,14 @@ impl<'a> Run<'a> {
         (self.at_once * self.tile_images * self.image() + 2 * self.lanes).next_multiple_of(16)
     }
 
-    /// Floats of a tile's packed output gradient.
+    /// Floats from one output channel of a tile's output gradient to the next, where several images' are put together.
+    fn grad_row(&self) -> usize {
+        odd_lines(self.tile_images * self.g.out_pixels())
+    }
+
+    /// Floats of a tile's output gradient, if it is copied.
     fn grad_len(&self) -> usize {
-        self.tile_images * self.tile_rows * self.g.output[1] * self.out_share
+        if self.tile_images == 1 { 0 } else { self.out_share * self.grad_row() }
     }
 
     /// Floats of one image of the packed input.
@@ -206,53 +212,48 @@ impl<'a> Run<'a> {
         self.plan.source.phases.len() * self.padded.rows * self.padded.pitch * self.together
     }
 
-    /// Packs the output gradient of a tile: block after block of channels, each `[pixel, channel]`.
+    /// Where a tile's output gradient begins, and the length of an output channel's row: where it lies, if the pixels of
+    /// one image suffice, else in `copy`, where those of several images follow each other.
     #[inline(always)]
-    fn pack_grad(&self, tile: &Tile, outs: &Range<usize>, blocks: &[(usize, usize)], to: &mut [f32]) {
-        let (pixels, width) = (self.g.out_pixels(), self.g.output[1]);
-        let (first, count) = (tile.rows.start * width, tile.rows.len() * width);
-        for &(block, height) in blocks {
-            for (i, image) in tile.images.clone().enumerate() {
-                let mut rows: [&[f32]; 8] = [&[]; 8];
-                for (m, row) in rows[..height].iter_mut().enumerate() {
-                    let channel = tile.group * self.g.out_channels + outs.start + block + m;
-                    let plane = image * self.g.groups * self.g.out_channels + channel;
-                    *row = &self.grad[plane * pixels + first..][..count];
-                }
-                let to = &mut to[block * tile.pixels + i * count * height..][..count * height];
-                interleave(&rows[..height], to, 1, count);
+    fn grad<'c>(&'c self, tile: &Tile, outs: &Range<usize>, copy: &'c mut [f32]) -> (&'c [f32], usize) {
+        let pixels = self.g.out_pixels();
+        let plane = |image: usize, channel: usize| {
+            let plane = (image * self.g.groups + tile.group) * self.g.out_channels + outs.start + channel;
+            &self.grad[plane * pixels..]
+        };
+        if self.tile_images == 1 {
+            return (&plane(tile.images.start, 0)[tile.rows.start * self.g.output[1]..], pixels);
+        }
+        let row = self.grad_row();
+        for channel in 0..outs.len() {
+            for (image, to) in tile.images.clone().zip(copy[channel * row..].chunks_exact_mut(pixels)) {
+                to.copy_from_slice(&plane(image, channel)[..pixels]);
             }
         }
+        (copy, row)
     }
 
-    /// Packs one block of input channels of a tile, pixel by pixel, with zeros around each image.
+    /// Packs one block of input channels of a tile, pixel by pixel, with zeros around each image, which `to` had before.
     #[inline(always)]
     fn pack_input(&self, tile: &Tile, block: usize, to: &mut [f32]) {
         let (padded, source, together) = (&self.padded, &self.plan.source, self.together);
-        let [height, width] = source.size;
+        let ([height, width], plane) = (source.size, self.g.in_pixels());
+        let first = block * together;
         for (i, image) in tile.images.clone().enumerate() {
             let to = &mut to[i * self.image()..][..self.image()];
+            let channel = (image * self.g.groups + tile.group) * self.g.in_channels + first;
+            // Lanes beyond the last channel hold anything: their sums are not used.
+            let planes = Planes { values: &self.x[channel * plane..], plane, count: self.g.in_channels - first };
             for (phase, &[fy, fx]) in source.phases.iter().enumerate() {
                 let (from, until, begin) = padded.columns(source, fx);
                 for row in 0..padded.rows {
-                    let line =
-                        &mut to[(phase * padded.rows + row) * padded.pitch * together..][..padded.pitch * together];
+                    let line = (phase * padded.rows + row) * padded.pitch;
+                    let line = &mut to[(line + from) * together..(line + until) * together];
                     let y = ((tile.rows.start + row) * source.stride[0] + fy) as isize - source.begin[0];
-                    if y < 0 || y >= height as isize || from == until {
-                        line.fill(0.0);
-                        continue;
+                    match y {
+                        y if y < 0 || y >= height as isize => line.fill(0.0),
+                        y => interleave(planes, y as usize * width + begin, source.stride[1], together, line),
                     }
-                    line[..from * together].fill(0.0);
-                    line[until * together..].fill(0.0);
-                    let mut rows: [&[f32]; 16] = [&[]; 16];
-                    for (c, values) in rows[..together].iter_mut().enumerate() {
-                        // Lanes beyond the last channel hold anything: their sums are not used.
-                        let channel = (block * together + c).min(self.g.in_channels - 1);
-                        let plane = (image * self.g.groups + tile.group) * self.g.in_channels + channel;
-                        *values = &self.x[(plane * height + y as usize) * width + begin..][..width - begin];
-                    }
-                    let line = &mut line[from * together..until * together];
-                    interleave(&rows[..together], line, source.stride[1], until - from);
                 }
             }
         }
@@ -295,7 +296,6 @@ struct Tile {
     group: usize,
     images: Range<usize>,
     rows: Range<usize>,
-    pixels: usize,
 }
 
 /// A share of the output and input channels of one chunk of images of one group.
@@ -323,13 +323,14 @@ impl WithSimd for Task<'_> {
         let blocks = blocks(outs.len(), S::F32_LANES);
         let (row, per_block) = (run.row(), run.places.len());
         let mut sums = vec![0.0; run.out_share * row];
+        self.input.fill(0.0);
         for first in images.clone().step_by(run.tile_images) {
             for row_first in (0..g.output[0]).step_by(run.tile_rows) {
                 let images = first..(first + run.tile_images).min(images.end);
                 let rows = row_first..(row_first + run.tile_rows).min(g.output[0]);
                 let pixels = images.len() * rows.len() * g.output[1];
-                let tile = Tile { group, images, rows, pixels };
-                run.pack_grad(&tile, &outs, &blocks, self.grad);
+                let tile = Tile { group, images, rows };
+                let (grad, weight_row) = run.grad(&tile, &outs, self.grad);
                 for block in ins.clone().step_by(run.at_once) {
                     let now = run.at_once.min(ins.end - block);
                     for (i, to) in self.input.chunks_mut(run.tile_images * run.image()).take(now).enumerate() {
@@ -340,12 +341,11 @@ impl WithSimd for Task<'_> {
                             source: self.input.as_ptr(),
                             offsets: &run.offsets[near..pixels.min(near + NEAR)],
                             vectors: &run.vectors[..now * per_block / run.lanes],
-                            weights: self.grad.as_ptr(),
-                            depth: pixels,
-                            first: near,
+                            weights: grad[near..].as_ptr(),
+                            weight_row,
                             start: Start::Output,
                             out: sums[(block - ins.start) * per_block..].as_mut_ptr(),
-                            row,
+                            out_row: row,
                         };
                         // SAFETY: a vector of a run of taps begins within the packed input and ends less than a
                         // vector beyond it, where there are two more; the sums have room for every vector of every
