@@ -5,7 +5,8 @@
 //!
 //! - Forward and input gradient ([`correlate`]): vectors are pixels of a zero-padded copy of some rows of an image, split
 //!   by stride phase, in which each tap (channel, ky, kx) is the same pixel moved by a constant.
-//! - Weight gradient ([`weight`]): vectors are channels of a pixel-major copy, and the table runs over the pixels.
+//! - Weight gradient ([`weight`]): vectors are channels of a pixel-major copy, the table runs over the pixels, and the
+//!   output gradient stands in the place of the weights.
 //!
 //! Every output value is summed in an order that its geometry alone decides.
 
