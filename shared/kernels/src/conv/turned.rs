@@ -9,6 +9,9 @@ pub(super) fn turned(plan: &Plan, part: &Part, weights: &[f32]) -> Vec<f32> {
     let (outs, ins, taps) = (plan.in_channels, plan.out_channels, part.taps.len());
     let positions = weights.len() / (plan.groups * outs * ins);
     let mut turned = vec![0.0; plan.groups * ins * outs * taps];
+    if turned.is_empty() {
+        return turned;
+    }
     let row = |(row, to): (usize, &mut [f32])| {
         let (group, channel) = (row / ins, row % ins);
         for (out, to) in to.chunks_exact_mut(taps).enumerate() {
@@ -18,13 +21,9 @@ pub(super) fn turned(plan: &Plan, part: &Part, weights: &[f32]) -> Vec<f32> {
             }
         }
     };
-    if turned.is_empty() {
-        return turned;
-    }
-    let rows = turned.chunks_exact_mut(outs * taps).enumerate();
     // Small weights are turned sooner than a thread wakes.
     if weights.len() < 1 << 16 {
-        rows.for_each(row);
+        turned.chunks_exact_mut(outs * taps).enumerate().for_each(row);
     } else {
         turned.par_chunks_exact_mut(outs * taps).enumerate().for_each(row);
     }

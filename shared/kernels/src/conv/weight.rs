@@ -18,7 +18,7 @@ const PARTIAL: usize = 4 << 20;
 /// Tasks that are made where the shape allows, whatever the number of threads, and the multiplications worth one.
 const TASKS: usize = 32;
 const TASK: usize = 2 << 20;
-/// Floats of each packed operand that a task keeps in the second-level cache.
+/// Floats of either operand, the packed input and the output gradient, that a task keeps in the second-level cache.
 const PACKED: usize = 32 << 10;
 /// Pixels that a pass over the weights takes from the first-level cache.
 const NEAR: usize = 256;
@@ -100,7 +100,7 @@ struct Run<'a> {
     in_share: usize,
     in_shares: usize,
     padded: Padded,
-    /// Images and output rows whose pixels are packed at once.
+    /// Images and output rows whose pixels are taken at once.
     tile_images: usize,
     tile_rows: usize,
     /// Where each pixel of such a tile stands in the packed input.
