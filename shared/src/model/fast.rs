@@ -1,10 +1,16 @@
 //! The kernel that a layer runs with: `rekindle-kernels`' where the feature `kernels` is on, Burn's own elsewhere.
 
 #[cfg(feature = "kernels")]
-pub(super) use rekindle_kernels::ForwardFast;
+pub(super) use rekindle_kernels::{
+    ForwardFast,
+    module::{batch_norm, batch_norm_train},
+};
 
 #[cfg(not(feature = "kernels"))]
-pub(super) use stock::ForwardFast;
+pub(super) use {
+    burn::tensor::module::{batch_norm, batch_norm_train},
+    stock::ForwardFast,
+};
 
 #[cfg(not(feature = "kernels"))]
 mod stock {
@@ -40,4 +46,12 @@ mod stock {
             self.forward(input)
         }
     }
+}
+
+/// Whether `tensor` may be part of an autodiff graph: exact with the kernels, which bring autodiff along.
+pub(super) fn is_tracked<const D: usize>(tensor: &burn::tensor::Tensor<D>) -> bool {
+    #[cfg(feature = "kernels")]
+    return tensor.is_tracked();
+    #[cfg(not(feature = "kernels"))]
+    tensor.is_autodiff()
 }

@@ -5,6 +5,7 @@ use burn::nn::{BatchNorm, Linear, PaddingConfig1d, PaddingConfig2d};
 use burn::tensor::Tensor;
 
 use super::fast::ForwardFast;
+use super::norm::scoped;
 use super::observe::{Observation, report};
 
 /// How a network calls its layers: `x = self.conv1.run(x)` in place of `self.conv1.forward(x)`.
@@ -12,7 +13,7 @@ use super::observe::{Observation, report};
 /// The result is that of `forward`. What the one word buys: inside [`observe`](super::observe) the layer reports its
 /// input, which is how a technique sees the inputs of any network written this way, and with the feature `kernels` a
 /// convolution, batch norm or max pooling on the CPU runs with the faster kernels of `rekindle-kernels`, whose results
-/// equal Burn's up to rounding. Outside of `observe` the cost is one look at a thread-local.
+/// equal Burn's up to rounding. Inside [`normalize_with`](super::normalize_with) a batch norm takes the statistics given there. Outside of both the cost is one look at a thread-local.
 ///
 /// `D` is the rank of the input, which the layers here keep.
 ///
@@ -121,7 +122,7 @@ impl Layer<4> for Conv2d {
 
 impl<const D: usize> Layer<D> for BatchNorm {
     fn run(&self, input: Tensor<D>) -> Tensor<D> {
-        self.forward_fast(input)
+        scoped(self, &input).unwrap_or_else(|| self.forward_fast(input))
     }
 }
 

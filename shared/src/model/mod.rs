@@ -3,25 +3,39 @@
 //! - [`deep_copy`]: a copy that training can't reach from the original, nor the original from the copy;
 //! - [`parameters`] and [`select`]: every float tensor by path and kind;
 //! - [`running_statistics`] and [`restore_running_statistics`]: those of batch norm at one moment;
+//! - [`norm_layers`], [`norm_state`] and [`restore_norm_state`]: what test-time adaptation changes;
+//! - [`with_batch_statistics`], [`with_source_statistics`] and [`normalize_with`]: by which statistics batch norm normalizes;
 //! - [`Layer`] and [`observe()`]: the inputs of a network's layers;
 //! - [`init_seeded`]: weights that a seed decides.
 //!
 //! Every function takes any Burn [`Module`](burn::module::Module), stock or of the user's own, as it is. Only
-//! [`observe()`] asks for something: that the network calls its layers through [`Layer::run`].
+//! [`observe()`] and [`normalize_with`] ask for something: that the network calls its layers through [`Layer::run`].
+//!
+//! # What a clone shares
+//!
+//! Burn's `clone()` shares the running statistics of batch norm with its original, and nothing else: a forward pass in training
+//! mode, `map` and `load_record` on either change those of both. Parameters are values: each side keeps its own.
+//! [`deep_copy`] shares nothing, and it alone is safe to adapt while the original goes on serving.
 
 mod classifier;
 mod copy;
 mod fast;
 mod layer;
+mod norm;
 mod observe;
 mod parameter;
 mod seed;
+mod snapshot;
 mod statistics;
 mod walk;
 
 pub use classifier::Classifier;
 pub use copy::deep_copy;
 pub use layer::{Geometry, Layer, LayerInput};
+pub use norm::{
+    AdaptiveBatchNorm, BatchStatistics, NormKind, NormLayer, NormState, StatisticsError, batch_norms_outside,
+    norm_layers, norm_state, normalize_with, restore_norm_state, with_batch_statistics, with_source_statistics,
+};
 pub use observe::{Observation, layer_weights, observe, unobserved};
 pub use parameter::{Parameter, ParameterKind, parameters, select};
 pub use seed::{init_seeded, initialized, seeded, try_init_seeded};

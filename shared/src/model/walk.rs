@@ -23,6 +23,17 @@ impl Path {
         self.0.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(".")
     }
 
+    /// The names without the last, joined by dots: the path of the struct whose field this is.
+    pub(crate) fn parent(&self) -> String {
+        let names = &self.0[..self.0.len().saturating_sub(1)];
+        names.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(".")
+    }
+
+    /// Bare type name of the struct whose field was entered last; none inside of a list.
+    pub(crate) fn innermost(&self) -> Option<&str> {
+        self.0.last()?.1.strip_prefix("Struct:")
+    }
+
     /// Field and bare type name of the innermost struct or enum; both empty for a parameter outside of one.
     ///
     /// Indices of `Vec`s, arrays and tuples are skipped: the owner of `weights.0` is the struct with the field `weights`.
