@@ -20,6 +20,7 @@ mod testing;
 mod tier;
 #[cfg(feature = "report")]
 mod verdict;
+mod whole;
 #[cfg(feature = "worker")]
 pub mod worker;
 

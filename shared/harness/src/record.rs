@@ -1,11 +1,10 @@
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::{Cell, Tier};
+use crate::{Cell, Tier, whole};
 
 /// What one cell left behind.
 ///
@@ -115,9 +114,14 @@ impl Record {
         essence(self) == essence(other)
     }
 
+    /// The folder of a tier and backend below the results folder: `<paper>/<tier>-<backend>`.
+    pub fn folder(out: &Path, paper: &str, tier: Tier, backend: &str) -> PathBuf {
+        out.join(paper).join(format!("{tier}-{backend}"))
+    }
+
     /// Where the record of `cell` lies below the results folder: `<paper>/<tier>-<backend>/<cell id>.json`.
     pub fn path(out: &Path, paper: &str, tier: Tier, backend: &str, cell: &Cell) -> PathBuf {
-        out.join(paper).join(format!("{tier}-{backend}")).join(format!("{}.json", cell.id()))
+        Self::folder(out, paper, tier, backend).join(format!("{}.json", cell.id()))
     }
 
     /// Writes the record to `path`, whole or not at all: a reader never sees half of it.
@@ -126,17 +130,13 @@ impl Record {
     ///
     /// If the folder or the file cannot be written; a record that was there stays.
     pub fn write(&self, path: &Path) -> io::Result<()> {
-        let folder = path.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(folder)?;
-        let part = path.with_extension(format!("{}.part", std::process::id()));
-        let write = || {
-            let mut file = fs::File::create(&part)?;
-            file.write_all(serde_json::to_string_pretty(self)?.as_bytes())?;
-            file.write_all(b"\n")?;
-            file.sync_all()?;
-            fs::rename(&part, path)
-        };
-        write().inspect_err(|_| drop(fs::remove_file(&part)))
+        fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
+        whole::write(path, &[serde_json::to_string_pretty(self)?.as_bytes(), b"\n"])
+    }
+
+    /// Where the picture `name` of a cell lies whose record is at `record`: beside it, `<cell id>.<name>.png`.
+    pub fn picture(record: &Path, name: &str) -> PathBuf {
+        record.with_extension(format!("{name}.png"))
     }
 
     /// Reads a record.

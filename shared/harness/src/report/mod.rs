@@ -13,8 +13,8 @@ mod terminal;
 mod words;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use serde::Serialize;
 
@@ -22,7 +22,7 @@ pub use environment::Environment;
 pub use summary::{ClaimSummary, ReportSummary};
 
 use crate::verdict::judge;
-use crate::{Claim, Judgment, Metric, Paper, Runs, Tier, Verdict};
+use crate::{Claim, Judgment, Metric, Paper, Runs, Tier, Verdict, whole};
 
 /// The results of every paper that has some, judged.
 #[derive(Debug, Clone)]
@@ -169,16 +169,11 @@ impl Report {
         let json = serde_json::to_string_pretty(&summary::document(self))? + "\n";
         for (path, text) in [(&written.html, self.html()), (&written.markdown, self.markdown()), (&written.json, json)]
         {
-            write_whole(path, &text)
+            whole::write(path, &[text.as_bytes()])
                 .map_err(|error| io::Error::new(error.kind(), format!("cannot write {}: {error}", path.display())))?;
         }
         Ok(written)
     }
-}
-
-fn write_whole(path: &Path, text: &str) -> io::Result<()> {
-    let part = path.with_extension(format!("{}.part", std::process::id()));
-    fs::write(&part, text).and_then(|()| fs::rename(&part, path)).inspect_err(|_| drop(fs::remove_file(&part)))
 }
 
 #[cfg(test)]

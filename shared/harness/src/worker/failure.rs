@@ -1,4 +1,5 @@
-use std::fmt;
+use std::path::Path;
+use std::{fmt, io};
 
 use crate::Exit;
 
@@ -23,6 +24,16 @@ impl Failure {
     /// A backend that is not compiled in or has no adapter (exit code 4).
     pub fn backend(message: impl fmt::Display) -> Self {
         Self::new(Exit::Backend, message)
+    }
+
+    /// A file that cannot be written.
+    pub(super) fn unwritten(path: &Path, error: &io::Error) -> Self {
+        Self::new(Exit::Failed, format!("cannot write {}: {error}", path.display()))
+    }
+
+    /// A result that the worker cannot take.
+    pub(super) fn outcome(message: impl fmt::Display) -> Self {
+        Self::new(Exit::Failed, message)
     }
 
     fn new(exit: Exit, message: impl fmt::Display) -> Self {

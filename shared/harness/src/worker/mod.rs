@@ -6,10 +6,15 @@
 //! reproduce-sam cells --tier small            # the grid, as JSON
 //! reproduce-sam run --tier small --cell ID --out results
 //! ```
+//!
+//! Beside records a cell may leave pictures ([`Outcome::pictures`]) and share expensive intermediates with other cells
+//! ([`Context::artifact`]).
 
 mod arguments;
+mod artifact;
 mod failure;
 mod host;
+mod picture;
 mod run;
 
 use std::collections::BTreeMap;
@@ -61,6 +66,9 @@ pub struct Outcome {
     pub results: Results,
     /// Times and memory, if the cell measures.
     pub measurements: BTreeMap<String, f64>,
+    /// Pictures by name (lower-case letters, digits, dots and dashes), each the bytes of a PNG file. They are written
+    /// beside the record, and a plot of the kind `picture` shows them; records are equal whatever their pictures.
+    pub pictures: BTreeMap<String, Vec<u8>>,
 }
 
 /// What the driver told the worker, besides the cell.
@@ -75,6 +83,7 @@ pub struct Context {
     /// Prints progress for the driver to read, at most a few times a second.
     report: bool,
     last: Mutex<Option<Instant>>,
+    artifacts: artifact::Artifacts,
 }
 
 impl Context {
@@ -92,6 +101,25 @@ impl Context {
             let _ = writeln!(std::io::stdout(), "{line}");
         }
     }
+
+    /// Bytes that are expensive to make and that several cells of the same tier and backend need: a trained model, a test
+    /// set. `make` is called where nobody has made them yet; whoever asks meanwhile waits, in another process too.
+    ///
+    /// The bytes must be a **pure function of `key`**, of the data sets that the cell reads, and of what every record's
+    /// identity says about code and machine (sources, version of Burn, backend, features): whatever else decides them
+    /// belongs into the key, as text: the seed, and the configuration as JSON. They then lie in
+    /// `<out>/<paper>/<tier>-<backend>/artifacts/` with a checksum, and one that is stale, cut off or of another key is
+    /// made anew. A result is the same with and without them. Nothing is stored where the folder cannot be written, or by
+    /// a worker that was built without the driver and so does not know its sources.
+    ///
+    /// `make` may ask for other artifacts; one that asks for itself waits forever.
+    ///
+    /// # Errors
+    ///
+    /// Those of `make`.
+    pub fn artifact(&self, key: &str, make: impl FnOnce() -> Result<Vec<u8>, Failure>) -> Result<Vec<u8>, Failure> {
+        self.artifacts.get(key, make)
+    }
 }
 
 /// What was known when the worker was built; made by [`build_info!`](crate::build_info).
@@ -103,6 +131,11 @@ pub struct BuildInfo {
     pub burn: &'static str,
 }
 
+impl BuildInfo {
+    /// What stands in the place of a hash or version that the build was not told.
+    pub const UNKNOWN: &str = "unknown";
+}
+
 /// What the driver told the build about the sources, in the crate that calls it.
 ///
 /// A worker that was built without the driver says `unknown`; the driver then reruns its cells.
@@ -112,11 +145,11 @@ macro_rules! build_info {
         $crate::worker::BuildInfo {
             source: match option_env!("REKINDLE_SOURCE") {
                 Some(source) => source,
-                None => "unknown",
+                None => $crate::worker::BuildInfo::UNKNOWN,
             },
             burn: match option_env!("REKINDLE_BURN") {
                 Some(version) => version,
-                None => "unknown",
+                None => $crate::worker::BuildInfo::UNKNOWN,
             },
         }
     };

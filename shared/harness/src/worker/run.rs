@@ -4,7 +4,8 @@ use std::sync::Mutex;
 use std::time::{Instant, SystemTime};
 
 use super::arguments::{Grid, One};
-use super::{BuildInfo, Context, Environment, Failure, Reproduction, host};
+use super::artifact::Artifacts;
+use super::{BuildInfo, Context, Environment, Failure, Reproduction, host, picture};
 use crate::data::DataDir;
 use crate::{Cell, DataFile, Exit, Identity, Paper, Planned, Record, Run};
 
@@ -50,15 +51,20 @@ pub(super) fn run(
     let mut files = Files { data: &data, allow_unverified: grid.allow_unverified, seen: BTreeMap::new() };
     let found = files.of(&cell).map_err(Failure::data)?;
 
+    let may_diverge = cell.may_diverge;
+    let path = Record::path(&one.out, &paper.name, grid.tier, &grid.backend, &cell);
+    let identity = identity(paper, build, &environment, grid, cell, found);
+    let folder = Record::folder(&one.out, &paper.name, grid.tier, &grid.backend);
     let context = Context {
         backend: grid.backend.clone(),
         data: data.clone(),
         threads: host::threads(),
         report: one.progress,
         last: Mutex::new(None),
+        artifacts: Artifacts::new(folder.join("artifacts"), &identity),
     };
     let start = Instant::now();
-    let outcome = reproduction.run(&cell, &context)?;
+    let outcome = reproduction.run(&identity.cell, &context)?;
     let run = Run {
         wall_seconds: start.elapsed().as_secs_f64(),
         peak_memory_bytes: host::peak_memory_bytes(),
@@ -69,12 +75,12 @@ pub(super) fn run(
         commit: std::env::var("REKINDLE_COMMIT").ok(),
         command: command(paper, one),
     };
-    let diverged = outcome.results.diverged && !cell.may_diverge;
-    let path = Record::path(&one.out, &paper.name, grid.tier, &grid.backend, &cell);
-    let identity = identity(paper, build, &environment, grid, cell, found);
+    let diverged = outcome.results.diverged && !may_diverge;
+    // Pictures first: who sees the record sees its pictures.
+    picture::write(&path, &outcome.pictures)?;
     Record { identity, results: outcome.results, measurements: outcome.measurements, run }
         .write(&path)
-        .map_err(|error| std::io::Error::new(error.kind(), format!("cannot write {}: {error}", path.display())))?;
+        .map_err(|error| Failure::unwritten(&path, &error))?;
     if diverged {
         eprintln!("error: cell `{}` diverged (NaN or infinity), which it may not", one.cell);
         return Ok(Exit::Diverged);

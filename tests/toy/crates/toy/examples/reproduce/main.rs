@@ -56,6 +56,6 @@ impl Reproduction for Toy {
         let metrics = BTreeMap::from([("score".to_owned(), score)]);
         let results = Results { diverged: score.is_nan(), metrics, ..Results::default() };
         let measurements = if cell.exclusive { BTreeMap::from([("seconds".to_owned(), 0.2)]) } else { BTreeMap::new() };
-        Ok(Outcome { results, measurements })
+        Ok(Outcome { results, measurements, ..Outcome::default() })
     }
 }
