@@ -99,8 +99,16 @@ pub enum Better {
 pub struct Plot {
     /// How the numbers are drawn.
     pub kind: PlotKind,
-    /// The metric or, for [`PlotKind::Curves`], the curve.
+    /// The metric; for [`PlotKind::Curves`] the curve, for [`PlotKind::Picture`] the picture, and for a family of metrics
+    /// ([`PlotKind::Bars`], [`PlotKind::Scatter`]) what their names begin with (`error_`). A metric need not be listed in
+    /// the tables.
     pub metric: String,
+    /// What the names of a family's metrics end with, in order (`fog` for `error_fog`); shown with spaces for `_`.
+    #[serde(default)]
+    pub of: Vec<String>,
+    /// The family on the horizontal axis of [`PlotKind::Scatter`] (`entropy_`).
+    #[serde(default)]
+    pub against: Option<String>,
     /// The heading.
     pub title: String,
     /// The label of the horizontal axis.
@@ -112,9 +120,15 @@ pub struct Plot {
     /// A logarithmic vertical axis.
     #[serde(default)]
     pub log: bool,
+    /// A logarithmic horizontal axis, where it has numbers ([`PlotKind::Settings`], [`PlotKind::Scatter`]).
+    #[serde(default)]
+    pub x_log: bool,
     /// What a record's number is multiplied by before it is drawn.
     #[serde(default = "one")]
     pub scale: f64,
+    /// The same for the horizontal axis of [`PlotKind::Scatter`].
+    #[serde(default = "one")]
+    pub x_scale: f64,
     /// Only these settings; all where empty.
     #[serde(default)]
     pub settings: Vec<String>,
@@ -133,6 +147,12 @@ pub enum PlotKind {
     Methods,
     /// A curve over time: thin lines a seed, a thick one for their mean.
     Curves,
+    /// A family of metrics in one setting: a group of bars a metric, a bar a method, with its 95 % interval.
+    Bars,
+    /// One family of metrics against another in one setting: a point for each method and item of the families.
+    Scatter,
+    /// The picture of each setting and method that handed one back, that of the first seed.
+    Picture,
 }
 
 /// Something that the paper claims, and how it is judged.
@@ -217,6 +237,9 @@ impl Paper {
     /// Says what is wrong, with line and column where it is the syntax.
     pub fn parse(text: &str) -> Result<Self, String> {
         let paper: Self = toml::from_str(text).map_err(|error| error.to_string())?;
+        for experiment in &paper.experiments {
+            experiment.plots.iter().try_for_each(|plot| plot.check(&experiment.name))?;
+        }
         for claim in &paper.claims {
             let Some(experiment) = paper.experiment(&claim.experiment) else {
                 return Err(format!("claim `{}` names the unknown experiment `{}`", claim.id, claim.experiment));
@@ -242,6 +265,20 @@ impl Paper {
     /// The tiers at which at least one experiment runs.
     pub fn tiers(&self) -> Vec<Tier> {
         Tier::ALL.into_iter().filter(|tier| self.experiments.iter().any(|e| e.tiers.contains(tier))).collect()
+    }
+}
+
+impl Plot {
+    fn check(&self, experiment: &str) -> Result<(), String> {
+        let family = matches!(self.kind, PlotKind::Bars | PlotKind::Scatter);
+        let wrong = if family == self.of.is_empty() {
+            "`of` names the metrics of a family, for `bars` and `scatter` alone, which need it"
+        } else if (self.kind == PlotKind::Scatter) != self.against.is_some() {
+            "`against` names the horizontal family of `scatter` alone, which needs it"
+        } else {
+            return Ok(());
+        };
+        Err(format!("plot `{}` of experiment `{experiment}`: {wrong}", self.title))
     }
 }
 
@@ -298,6 +335,26 @@ comparable = ["paper"]
         let paper = Paper::parse(TOML).unwrap();
         assert_eq!(paper.tiers(), [Tier::Smoke]);
         assert_eq!(paper.claims[0].baseline(), Some("sgd"));
+    }
+
+    #[test]
+    fn a_plot_of_a_family_needs_its_members_and_others_have_none() {
+        let with = |plot: &str| {
+            let plot = format!("[[experiment.plot]]\nmetric = \"error_\"\ntitle = \"T\"\n{plot}\n[[claim]]");
+            Paper::parse(&TOML.replace("[[claim]]", &plot))
+        };
+        let paper = with("kind = \"scatter\"\nof = [\"fog\"]\nagainst = \"entropy_\"").unwrap();
+        assert_eq!(paper.experiments[0].plots[0].against.as_deref(), Some("entropy_"));
+        assert!(with("kind = \"bars\"\nof = [\"fog\"]").is_ok() && with("kind = \"picture\"").is_ok());
+        for (plot, field) in [
+            ("kind = \"bars\"", "`of`"),
+            ("kind = \"settings\"\nof = [\"fog\"]", "`of`"),
+            ("kind = \"scatter\"\nof = [\"fog\"]", "`against`"),
+            ("kind = \"bars\"\nof = [\"fog\"]\nagainst = \"entropy_\"", "`against`"),
+        ] {
+            let error = with(plot).unwrap_err();
+            assert!(error.contains("plot `T` of experiment `moons`") && error.contains(field), "{error}");
+        }
     }
 
     #[test]

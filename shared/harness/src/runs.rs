@@ -1,6 +1,7 @@
 //! The records of one paper at one tier on one backend, and the numbers that tables and verdicts take from them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use crate::cell::slug;
 use crate::{Better, Metric, Record, Tier};
@@ -18,6 +19,8 @@ pub struct Runs {
     pub outside: Vec<String>,
     /// The source hash of the record that finished last. Records of other sources are stale.
     pub source: String,
+    /// The folder of the records, which has their pictures too; none for records that were not read from a folder.
+    pub folder: Option<PathBuf>,
 }
 
 /// The records of one method in one setting of an experiment: a table's cell.
@@ -97,7 +100,7 @@ impl Runs {
                 (cell.experiment.clone(), cell.setting.clone(), cell.method.clone());
             entry.records.insert(cell.seed, record);
         }
-        Self { tier, backend: backend.into(), entries, outside, source }
+        Self { tier, backend: backend.into(), entries, outside, source, folder: None }
     }
 
     /// Every record that counts.

@@ -69,7 +69,8 @@ fn load(paper: &str, folder: &Path, broken: &mut Vec<String>) -> io::Result<Opti
         }
     }
     let known = order.is_some() || !records.is_empty();
-    Ok(known.then(|| Runs::new(tier, backend, records, order.as_deref())))
+    let folder = Some(folder.to_owned());
+    Ok(known.then(|| Runs { folder, ..Runs::new(tier, backend, records, order.as_deref()) }))
 }
 
 /// The ids of the grid's cells in the order of its tables; none where the file is missing or (named) broken.

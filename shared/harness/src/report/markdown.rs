@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Environment, PaperReport, Report, words};
+use super::{Environment, PaperReport, Report, figures, words};
 use crate::{Experiment, JudgedClaim, Runs, Table};
 
 pub(super) fn document(report: &Report) -> String {
@@ -36,7 +36,10 @@ fn paper(text: &mut String, report: &PaperReport) {
         if ran.peek().is_none() {
             text.push_str("Not run yet.\n\n");
         }
-        ran.for_each(|runs| tables(text, experiment, runs));
+        for runs in ran {
+            tables(text, experiment, runs);
+            pictures(text, experiment, runs);
+        }
     }
     for runs in &report.runs {
         environment(text, &paper.name, runs);
@@ -89,6 +92,13 @@ fn tables(text: &mut String, experiment: &Experiment, runs: &Runs) {
         text.push('\n');
     }
     let _ = writeln!(text, "{}.\n", words::TABLE_NOTE);
+}
+
+fn pictures(text: &mut String, experiment: &Experiment, runs: &Runs) {
+    for picture in figures::pictures(experiment, runs) {
+        let title = escape(&picture.title);
+        let _ = writeln!(text, "{title} (`{}`):\n\n![{title}]({})\n", picture.file, picture.file);
+    }
 }
 
 fn environment(text: &mut String, paper: &str, runs: &Runs) {

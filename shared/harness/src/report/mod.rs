@@ -4,6 +4,7 @@ mod chart;
 mod environment;
 mod figures;
 mod html;
+mod legend;
 mod load;
 mod markdown;
 mod scale;
@@ -148,7 +149,7 @@ impl Report {
         html::page(self)
     }
 
-    /// The report in Markdown, without plots.
+    /// The report in Markdown, without plots; pictures are links relative to the results folder.
     pub fn markdown(&self) -> String {
         markdown::document(self)
     }

@@ -26,6 +26,33 @@ impl Scale {
         Some(Self { lo, hi, log, ticks })
     }
 
+    /// The same, with zero at an end where no number lies beyond it: what bars stand on.
+    pub(super) fn from_zero(values: impl IntoIterator<Item = f64>, log: bool) -> Option<Self> {
+        let values: Vec<f64> = values.into_iter().filter(|value| value.is_finite()).collect();
+        if log || values.is_empty() {
+            return Self::around(values, log);
+        }
+        let (below, above) = (values.iter().any(|value| *value < 0.0), values.iter().any(|value| *value > 0.0));
+        let mut scale = Self::around(values.into_iter().chain([0.0]), false)?;
+        match (below, above) {
+            (false, true) => scale.lo = 0.0,
+            (true, false) => scale.hi = 0.0,
+            _ => {}
+        }
+        scale.ticks.retain(|(value, _)| (scale.lo..=scale.hi).contains(value));
+        Some(scale)
+    }
+
+    /// A scale with these ticks alone and little room around them; logarithmic where it is asked for and all are positive.
+    pub(super) fn of_ticks(ticks: Vec<(f64, String)>, log: bool) -> Self {
+        let log = log && ticks.iter().all(|(value, _)| *value > 0.0);
+        let places = ticks.iter().map(|(value, _)| if log { value.log10() } else { *value });
+        let (lo, hi) =
+            places.fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), place| (lo.min(place), hi.max(place)));
+        let room = if hi > lo { 0.04 * (hi - lo) } else { 0.5 };
+        Self { lo: lo - room, hi: hi + room, log, ticks }
+    }
+
     /// A linear scale from `lo` to `hi` with ticks of one's own.
     pub(super) fn with_ticks(lo: f64, hi: f64, ticks: Vec<(f64, String)>) -> Self {
         Self { lo, hi, log: false, ticks }
@@ -99,6 +126,32 @@ mod tests {
         assert!((Scale::around([0.0], false).unwrap().place(0.0) - 0.5).abs() < 1e-9);
         assert_eq!(Scale::around([f64::NAN], false), None);
         assert_eq!(Scale::around([-1.0, 0.0], true), None);
+    }
+
+    #[test]
+    fn bars_stand_on_zero() {
+        let ends = |values: &[f64]| {
+            let scale = Scale::from_zero(values.iter().copied(), false).unwrap();
+            (scale.place(0.0), scale.ticks.first().unwrap().1.clone())
+        };
+        assert_eq!(ends(&[20.0, 71.0]), (0.0, "0".into()));
+        assert_eq!(ends(&[-20.0, -71.0]).0, 1.0);
+        let (place, _) = ends(&[-1.0, 1.0]);
+        assert!((place - 0.5).abs() < 1e-9);
+        assert_eq!(Scale::from_zero([2.0, 30.0], true), Scale::around([2.0, 30.0], true));
+        assert_eq!(Scale::from_zero([f64::NAN], false), None);
+    }
+
+    #[test]
+    fn ticks_of_ones_own_crowd_less_on_a_logarithmic_scale() {
+        let scale = |values: &[f64], log| {
+            let scale = Scale::of_ticks(values.iter().map(|&value| (value, String::new())).collect(), log);
+            values.iter().map(|&value| (scale.place(value) * 100.0).round()).collect::<Vec<_>>()
+        };
+        assert_eq!(scale(&[1.0, 10.0, 100.0], true), [4.0, 50.0, 96.0]);
+        assert_eq!(scale(&[1.0, 10.0, 100.0], false), [4.0, 12.0, 96.0]);
+        assert_eq!(scale(&[0.0, 10.0], true), [4.0, 96.0], "zero has no place on a logarithmic one");
+        assert_eq!(scale(&[3.0], true), [50.0]);
     }
 
     proptest::proptest! {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Environment, PaperReport, Report, words};
+use super::{Environment, PaperReport, Report, figures, words};
 use crate::{Table, Tier, Verdict};
 
 /// The verdicts in short.
@@ -81,13 +81,16 @@ fn paper(report: &PaperReport) -> Value {
     });
     let runs = report.runs.iter().map(|runs| {
         let experiments = paper.experiments.iter().filter(|experiment| runs.has(&experiment.name));
-        let tables = experiments.map(|experiment| (experiment.name.clone(), json!(Table::all(experiment, runs))));
+        let tables =
+            experiments.clone().map(|experiment| (experiment.name.clone(), json!(Table::all(experiment, runs))));
+        let pictures = experiments.flat_map(|experiment| figures::pictures(experiment, runs));
         json!({
             "tier": runs.tier,
             "backend": runs.backend,
             "command": words::command(&paper.name, runs),
             "environment": Environment::of(runs),
             "tables": tables.collect::<serde_json::Map<_, _>>(),
+            "pictures": pictures.collect::<Vec<_>>(),
             "outside": runs.outside,
         })
     });

@@ -45,6 +45,24 @@ metric = "loss"
 title = "Loss"
 log = true
 
+[[experiment.plot]]
+kind = "bars"
+metric = "error_"
+of = ["fog", "gaussian_noise"]
+title = "Error of every corruption"
+
+[[experiment.plot]]
+kind = "scatter"
+metric = "error_"
+against = "entropy_"
+of = ["fog", "gaussian_noise"]
+title = "Entropy against error"
+
+[[experiment.plot]]
+kind = "picture"
+metric = "samples"
+title = "Images <fog>"
+
 [[claim]]
 id = "noise"
 kind = "direction"
@@ -75,6 +93,10 @@ source = "recalled"
 comparable = ["paper"]
 "#;
 
+/// One black pixel.
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\0\0\0\0:~\x9bU\0\0\0\n\
+    IDATx\x9cc`\0\0\0\x02\0\x01H\xaf\xa4q\0\0\0\0IEND\xaeB`\x82";
+
 fn papers() -> Vec<Paper> {
     vec![Paper::parse(PAPER).unwrap(), Paper::parse(&PAPER.replace("\"sam\"", "\"tent\"")).unwrap()]
 }
@@ -86,6 +108,10 @@ fn filled() -> Vec<Record> {
             for seed in 1..=4 {
                 let mut record = record(setting, method, seed, accuracy + seed as f64 / 500.0);
                 record.results.curves.insert("loss".into(), vec![1.0, 0.5, 0.25]);
+                for item in ["fog", "gaussian_noise"] {
+                    record.results.metrics.insert(format!("error_{item}"), 1.0 - accuracy);
+                    record.results.metrics.insert(format!("entropy_{item}"), accuracy / 2.0);
+                }
                 record.identity.files.insert("moons/a".into(), DataFile { sha256: "12".repeat(32), verified: false });
                 record.run.command = "reproduce-sam run --cell 'x' --out <DIR>".into();
                 record.run.host = "Some CPU & Linux".into();
@@ -116,6 +142,9 @@ fn folder() -> tempfile::TempDir {
     order.push("e/40/sgd/9".into());
     fs::write(group.join("order.json"), serde_json::to_string(&order).unwrap()).unwrap();
     fs::write(group.join("e/broken.json"), "{").unwrap();
+    fs::write(group.join("e/40/sgd/1.samples.png"), PNG).unwrap();
+    fs::create_dir_all(group.join("artifacts")).unwrap();
+    fs::write(group.join("artifacts/model-1.artifact"), "no record").unwrap();
     fs::create_dir_all(out.path().join("sam/paper-cuda/e")).unwrap();
     records[0].write(&out.path().join("sam/paper-cuda/e/0/sgd/1.json")).unwrap();
     records[0].write(&group.join("e/copy.json")).unwrap();
@@ -138,6 +167,13 @@ fn a_folder_is_read_judged_and_written() {
     let json: serde_json::Value = serde_json::from_str(&fs::read_to_string(&written.json).unwrap()).unwrap();
     assert_eq!(json["papers"][0]["claims"][0]["verdict"], "direction only");
     assert_eq!(json["papers"][0]["runs"][0]["tables"]["e"][0]["rows"][0]["method"], "SAM <i>");
+    assert_eq!(
+        json["papers"][0]["runs"][0]["pictures"],
+        serde_json::json!([{
+            "title": "Images <fog>: 40 %", "name": "samples", "cell": "e/40/sgd/1",
+            "file": "sam/smoke-flex/e/40/sgd/1.samples.png"
+        }])
+    );
     assert_eq!(json["counts"]["not comparable"], 1);
     assert_eq!(json["not_run"], serde_json::json!(["tent"]));
     let names = fs::read_dir(out.path()).unwrap().filter(|e| e.as_ref().unwrap().path().is_file()).count();
@@ -216,11 +252,12 @@ fn the_page_is_well_formed_and_needs_nothing_else() {
     for (name, closes, attributes) in tags(&html) {
         if closes {
             assert_eq!(open.pop().as_ref(), Some(&name));
-        } else if !attributes.ends_with('/') && name != "br" {
+        } else if !attributes.ends_with('/') && name != "br" && name != "img" {
             open.push(name);
         }
         for address in attributes.split("href=\"").skip(1).chain(attributes.split("src=\"").skip(1)) {
-            assert!(address.starts_with('#') || address.starts_with("https://example.org/paper\""), "{address}");
+            let known = ["#", "https://example.org/paper\"", "data:image/png;base64,"];
+            assert!(known.iter().any(|start| address.starts_with(start)), "{address}");
         }
     }
     assert!(open.is_empty(), "{open:?} is left open");
@@ -243,8 +280,10 @@ fn the_page_is_well_formed_and_needs_nothing_else() {
     ] {
         assert!(html.contains(wanted), "{wanted}");
     }
-    // One plot over settings, one for each setting of the two other kinds.
-    assert_eq!(html.matches("<svg").count(), 5);
+    // One plot over settings, one for each setting of the four other kinds, and one setting has a picture.
+    assert_eq!(html.matches("<svg").count(), 9);
+    assert_eq!(html.matches("<img").count(), 1);
+    assert!(html.contains("alt=\"Images &lt;fog&gt;: 40 %\""));
 }
 
 #[test]
@@ -266,6 +305,7 @@ fn terminal_and_markdown_say_the_same() {
     assert!(terminal.contains("+10.00 points [10.00, 10.00], n = 4 (smoke tier, flex)"), "{terminal}");
     let markdown = report.markdown();
     assert!(markdown.contains("| SAM &lt;i> | **80.50 ± 0.26** (4; 95 % [80.09, 80.91]) |"), "{markdown}");
+    assert!(markdown.contains("![Images &lt;fog>: 40 %](sam/smoke-flex/e/40/sgd/1.samples.png)"), "{markdown}");
     assert!(markdown.contains("| **direction only** | SAM resists label noise"), "{markdown}");
 }
 

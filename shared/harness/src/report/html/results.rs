@@ -27,10 +27,13 @@ pub(super) fn section(html: &mut String, report: &PaperReport, experiment: &Expe
         if !figures.is_empty() {
             html.push_str("<div class=\"figures\">\n");
             for figure in figures {
-                let (title, caption) = (escape(&figure.title), figure.caption);
-                let _ =
-                    writeln!(html, "<figure>\n<figcaption>{title}<span class=\"small\">{caption}</span></figcaption>");
-                let _ = writeln!(html, "{}\n</figure>", figure.svg);
+                let (title, caption) = (escape(&figure.title), escape(&figure.caption));
+                let class = if figure.wide { " class=\"wide\"" } else { "" };
+                let _ = writeln!(
+                    html,
+                    "<figure{class}>\n<figcaption>{title}<span class=\"small\">{caption}</span></figcaption>"
+                );
+                let _ = writeln!(html, "<div class=\"scroll\">{}</div>\n</figure>", figure.body);
             }
             html.push_str("</div>\n");
         }
