@@ -3,6 +3,9 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use super::ImageShape;
+use super::corruption::AnyCorruption;
+
 /// Why data was refused.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[non_exhaustive]
@@ -97,6 +100,18 @@ pub enum DatasetError {
         /// Channels of the images.
         images: usize,
     },
+    /// A severity that corruptions don't have.
+    #[error("no severity {0}: corruptions have severities 1, 2, 3, 4 and 5")]
+    Severity(u8),
+    /// A name that no corruption has.
+    #[error("no corruption `{0}`: there are {names}", names = names())]
+    UnknownCorruption(String),
+    /// Images of a shape that corruptions are not defined for.
+    #[error(
+        "corruptions take images of 16 to 64 pixels a side with 1 or 3 channels, got {} x {} pixels with {} channels",
+        .0.height, .0.width, .0.channels
+    )]
+    CorruptionShape(ImageShape),
     /// A hyper-parameter out of its range.
     #[error("{name} has to be {rule}, got {value}")]
     Config {
@@ -117,4 +132,8 @@ impl DatasetError {
     pub(crate) fn read(file: &Path, source: &io::Error) -> Self {
         Self::Read { file: file.into(), reason: source.to_string() }
     }
+}
+
+fn names() -> String {
+    AnyCorruption::all().map(AnyCorruption::name).collect::<Vec<_>>().join(", ")
 }

@@ -14,6 +14,8 @@ pub enum Stream {
     Batches,
     /// Augmentation.
     Augmentation,
+    /// Image corruptions.
+    Corruption,
     /// The method's own noise.
     Method,
     /// Initialization of the weights.
@@ -22,7 +24,8 @@ pub enum Stream {
 
 impl Stream {
     /// Every stream.
-    pub const ALL: [Self; 6] = [Self::Data, Self::Labels, Self::Batches, Self::Augmentation, Self::Method, Self::Init];
+    pub const ALL: [Self; 7] =
+        [Self::Data, Self::Labels, Self::Batches, Self::Augmentation, Self::Corruption, Self::Method, Self::Init];
 
     /// The name from which the stream is derived.
     pub fn name(self) -> &'static str {
@@ -31,6 +34,7 @@ impl Stream {
             Self::Labels => "labels",
             Self::Batches => "batches",
             Self::Augmentation => "augmentation",
+            Self::Corruption => "corruption",
             Self::Method => "method",
             Self::Init => "init",
         }
