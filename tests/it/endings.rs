@@ -44,6 +44,22 @@ fn a_cell_that_measures_runs_alone_with_every_core() {
 }
 
 #[test]
+fn workers_share_what_is_expensive_and_their_pictures_are_in_the_report() {
+    let out = tempfile::tempdir().unwrap();
+    let made = out.path().join("made");
+    let run = || {
+        Ended::new(reproduce(out.path(), &["--jobs", "2", "--force"]).env("REKINDLE_TOY_MADE", &made).output().unwrap())
+    };
+    run().expect(0, "7 of 7 cells ran");
+    // A forced run reruns the cells; what they share depends on nothing that changed.
+    run().expect(0, "7 of 7 cells ran");
+    assert_eq!(std::fs::read_to_string(&made).unwrap().lines().count(), 1);
+    assert!(out.path().join("toy/smoke-flex/coins/plain/better/0.coin.png").is_file());
+    let html = std::fs::read_to_string(out.path().join("report.html")).unwrap();
+    assert_eq!(html.matches("<img").count(), 2, "one a setting");
+}
+
+#[test]
 fn a_run_goes_on_past_cells_that_fail_and_runs_only_those_again() {
     let out = tempfile::tempdir().unwrap();
     let ended = run(out.path(), &["--tier", "small", "--seeds", "1"]);

@@ -100,8 +100,9 @@ impl Chart {
         let below = below + if self.x_label.is_empty() { 8.0 } else { 28.0 };
         let label = if self.y_label.is_empty() { 12.0 } else { 30.0 };
         let above = self.legend.height(self.width);
-        // Rows of names take their height from the page, not from the plot.
-        let height = HEIGHT + above + (below - NAME_LINES as f64 * LINE - 28.0).max(0.0);
+        // Names in rows or at a slant take their height from the page, not from the plot.
+        let wide = if self.width > WIDTH { 60.0 } else { 0.0 };
+        let height = HEIGHT + wide + above + (below - NAME_LINES as f64 * LINE - 28.0).max(0.0);
         Frame {
             left: (ticks + 14.0).max(overhang),
             right: self.width - self.legend.width().max(8.0),

@@ -178,3 +178,6 @@ pub fn main(paper: &str, build: BuildInfo, reproduction: &impl Reproduction) -> 
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
