@@ -72,7 +72,7 @@ impl Plan {
 
     /// Leaves the order of the grid for the report, whose tables follow it.
     fn write_order(&self, planned: &[Planned], arguments: &Arguments) -> Result<()> {
-        let folder = self.out.join(&self.paper).join(format!("{}-{}", arguments.tier, arguments.backend));
+        let folder = Record::folder(&self.out, &self.paper, arguments.tier, &arguments.backend);
         let order: Vec<&str> = planned.iter().map(|planned| planned.id.as_str()).collect();
         std::fs::create_dir_all(&folder)?;
         let path = folder.join(Record::ORDER);
