@@ -115,7 +115,9 @@ impl Corruption {
     /// What differs from the original beyond rounding; `None` where the definitions are equal.
     pub fn deviation(self) -> Option<&'static str> {
         match self {
-            Self::DefocusBlur | Self::ZoomBlur | Self::Brightness | Self::Contrast | Self::Pixelate => None,
+            Self::DefocusBlur | Self::ZoomBlur | Self::Brightness | Self::Contrast | Self::Pixelate | Self::Jpeg => {
+                None
+            }
             Self::GaussianNoise
             | Self::ShotNoise
             | Self::ImpulseNoise
@@ -126,7 +128,6 @@ impl Corruption {
                 Some("ImageMagick's motion blur as its Python port has it, and other random draws than the original's")
             }
             Self::FrostLike => Some("a procedural texture in the place of photographs of frost"),
-            Self::Jpeg => Some("another encoder and decoder than libjpeg, a few gray levels apart at single pixels"),
         }
     }
 }

@@ -22,6 +22,7 @@
 
 mod blur;
 mod color;
+mod dct;
 mod edges;
 mod effect;
 mod elastic;
