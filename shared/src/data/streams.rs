@@ -104,6 +104,7 @@ mod tests {
         assert_eq!(first(3, Stream::Augmentation), 0xbbad_c603_a163_d482);
         assert_eq!(first(4, Stream::Method), 0x367d_94d1_ac83_49ad);
         assert_eq!(first(5, Stream::Init), 0x951e_aa36_c0e1_b80e);
+        assert_eq!(first(6, Stream::Corruption), 0x7929_8e5d_855d_0eca);
         assert_eq!(Streams::new(42).substream(Stream::Augmentation, 7).next_u64(), 0xa387_8319_6fac_b293);
     }
 

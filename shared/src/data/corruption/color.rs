@@ -118,3 +118,27 @@ impl Effect for Contrast {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colors_have_the_usual_hues() {
+        let hsv = |hue, saturation, value| Hsv { hue, saturation, value };
+        assert_eq!(Hsv::from_rgb([0.25, 0.25, 0.25]), hsv(0.0, 0.0, 0.25));
+        assert_eq!(Hsv::from_rgb([1.0, 0.5, 0.0]), hsv(0.5, 1.0, 1.0));
+        assert_eq!(Hsv::from_rgb([0.25, 0.5, 0.25]), hsv(2.0, 0.5, 0.5));
+        assert_eq!(Hsv::from_rgb([0.0, 0.25, 1.0]), hsv(3.75, 1.0, 1.0));
+        assert_eq!(Hsv::from_rgb([1.0, 0.0, 0.5]), hsv(5.5, 1.0, 1.0));
+    }
+
+    #[test]
+    fn every_color_comes_back() {
+        let steps = || (0..=5).map(|i| f64::from(i) / 5.0);
+        for color in steps().flat_map(|r| steps().flat_map(move |g| steps().map(move |b| [r, g, b]))) {
+            let back = Hsv::from_rgb(color).to_rgb();
+            assert!(color.iter().zip(back).all(|(a, b)| (a - b).abs() < 1e-12), "{color:?} became {back:?}");
+        }
+    }
+}

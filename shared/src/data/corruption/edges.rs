@@ -70,3 +70,35 @@ pub(super) fn canny(image: &[u8], width: usize, edges: &mut Vec<bool>, scratch: 
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn edges(image: &[u8], width: usize) -> Vec<bool> {
+        let mut found = Vec::new();
+        canny(image, width, &mut found, &mut EdgeScratch::default());
+        found
+    }
+
+    /// A step of 40 has a gradient of 160 on both of its sides; the first of two equal ones is the edge.
+    #[test]
+    fn a_step_is_one_pixel_wide() {
+        let step = |height: u8| (0..36).map(|i| if i % 6 < 3 { 0 } else { height }).collect::<Vec<_>>();
+        let column = (0..36).map(|i| i % 6 == 2).collect::<Vec<_>>();
+        assert_eq!(edges(&step(40), 6), column);
+        // 37 · 4 = 148 is not above the high threshold.
+        assert_eq!(edges(&step(37), 6), [false; 36]);
+    }
+
+    /// A step that falls from 40 to 19 (gradients from 160 to 76) is one edge; one that starts at 30 is none.
+    #[test]
+    fn a_faint_edge_counts_where_it_continues_a_strong_one() {
+        let falling =
+            |from: u8| (0..64).map(|i| if i % 8 < 4 { 0 } else { from - 3 * (i / 8) as u8 }).collect::<Vec<_>>();
+        let found = edges(&falling(40), 8);
+        let in_row = |y: usize| (0..8).filter(|x| found[y * 8 + x]).collect::<Vec<_>>();
+        assert!((0..8).all(|y| in_row(y) == [3] || in_row(y) == [4]), "{found:?}");
+        assert_eq!(edges(&falling(30), 8), [false; 64]);
+    }
+}

@@ -131,3 +131,29 @@ impl Effect for Elastic {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_affine_map_takes_the_points_where_they_should_go() {
+        let (from, to) = ([(26.0, 26.0), (26.0, 6.0), (6.0, 6.0)], [(25.0, 28.0), (27.5, 5.0), (7.0, 8.0)]);
+        let [a, b, c, d, e, f] = affine_between(from, to);
+        for ((x, y), expected) in from.into_iter().zip(to) {
+            let found = (a * x + b * y + c, d * x + e * y + f);
+            assert!((found.0 - expected.0).abs() < 1e-12 && (found.1 - expected.1).abs() < 1e-12, "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_value_between_pixels_is_interpolated() {
+        let plane = [0.0, 1.0, 10.0, 11.0, 20.0, 21.0];
+        let at = |y, x, border| Source::new(y, x, 3, 2, border).sample(&plane);
+        assert_eq!(at(0.5, 0.25, Border::Reflect), 5.25);
+        assert_eq!(at(2.0, 1.0, Border::Reflect), 21.0);
+        // Half a pixel above the first row lies that row (edge repeated), or halfway to the second (mirrored at it).
+        assert_eq!(at(-0.5, 0.0, Border::Reflect), 0.0);
+        assert_eq!(at(-0.5, 0.0, Border::Reflect101), 5.0);
+    }
+}

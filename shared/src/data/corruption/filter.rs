@@ -90,3 +90,46 @@ impl Gaussian {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn borders_are_those_of_their_names() {
+        let line = |border: Border| (-5..8).map(|i| border.index(i, 3)).collect::<Vec<_>>();
+        assert_eq!(line(Border::Nearest), [0, 0, 0, 0, 0, 0, 1, 2, 2, 2, 2, 2, 2]);
+        assert_eq!(line(Border::Reflect), [1, 2, 2, 1, 0, 0, 1, 2, 2, 1, 0, 0, 1]);
+        assert_eq!(line(Border::Reflect101), [1, 0, 1, 2, 1, 0, 1, 2, 1, 0, 1, 2, 1]);
+    }
+
+    /// σ = ½ has radius 2 at 4 σ: weights 1, e⁻², e⁻⁸ over their sum, in both directions.
+    #[test]
+    fn a_point_spreads_by_the_products_of_the_weights() {
+        let (near, far) = ((-2.0_f64).exp(), (-8.0_f64).exp());
+        let sum = 1.0 + 2.0 * near + 2.0 * far;
+        let mut plane = vec![0.0; 7 * 5];
+        plane[3 * 5 + 2] = 1.0;
+        Gaussian::new(0.5, 4.0, Border::Nearest).blur(&mut plane, 5, &mut FilterScratch::default());
+        for (y, x, expected) in
+            [(3, 2, 1.0), (3, 1, near), (2, 3, near * near), (1, 2, far), (5, 0, far * far), (0, 2, 0.0)]
+        {
+            let found = plane[y * 5 + x];
+            assert!((found - expected / (sum * sum)).abs() < 1e-15, "{found} at {y}, {x}");
+        }
+    }
+
+    #[test]
+    fn beyond_the_border_lies_what_it_says() {
+        let weights = [1.0, (-2.0_f64).exp(), (-8.0_f64).exp()];
+        let sum = weights[0] + 2.0 * weights[1] + 2.0 * weights[2];
+        // The first of 1, 2, 4, 8 sees, at distances -2 and -1: 1 and 1 (nearest), or 2 and 1 (reflect).
+        for (border, before) in [(Border::Nearest, [1.0, 1.0]), (Border::Reflect, [2.0, 1.0])] {
+            let mut row = vec![1.0, 2.0, 4.0, 8.0];
+            Gaussian::new(0.5, 4.0, border).blur(&mut row, 4, &mut FilterScratch::default());
+            // The other direction has one line, which every border repeats.
+            let expected = (1.0 + weights[1] * (before[1] + 2.0) + weights[2] * (before[0] + 4.0)) / sum;
+            assert!((row[0] - expected).abs() < 1e-15, "{border:?}");
+        }
+    }
+}

@@ -51,3 +51,34 @@ impl Effect for GlassBlur {
         self.blur.blur(shuffled, out, scratch);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+
+    use super::*;
+
+    /// With σ = 0.05 the filters do nothing, and each pixel comes from its place or from above or left of it.
+    #[test]
+    fn pixels_are_copied_over_their_neighbors() {
+        let shape = ImageShape { channels: 3, height: 16, width: 20 };
+        let (height, width) = (shape.height, shape.width);
+        // Values that survive the casts to and from [0, 1], each different from its neighbors'.
+        let place = |i: usize| ((i % (height * width) / width % 4) * 4 + i % width % 4) as u8 * 17;
+        let image: Vec<_> = (0..shape.len()).map(place).collect();
+        let effect = GlassBlur::new(0.05, 1, shape);
+        let mut out = vec![0; shape.len()];
+        effect.apply(&image, &mut out, &mut ChaCha8Rng::seed_from_u64(1), &mut effect.scratch());
+        let mut moved = [0; 4];
+        for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
+            let i = y * width + x;
+            assert!(out[i] == out[height * width + i] && out[i] == out[2 * height * width + i]);
+            let inside = (2..height).contains(&y) && (2..width).contains(&x);
+            let offsets: &[(usize, usize)] = if inside { &[(0, 0), (0, 1), (1, 0), (1, 1)] } else { &[(0, 0)] };
+            let from = offsets.iter().position(|(dy, dx)| out[i] == image[i - dy * width - dx]);
+            moved[from.expect("a near pixel")] += 1;
+        }
+        // A quarter of the inner 14 x 18 each.
+        assert!(moved[1..].iter().all(|&count| (40..90).contains(&count)), "{moved:?}");
+    }
+}

@@ -250,6 +250,8 @@ impl From<AnyCorruption> for String {
 mod tests {
     use std::collections::HashSet;
 
+    use serde::de::value::{self, StrDeserializer};
+
     use super::*;
 
     #[test]
@@ -261,6 +263,21 @@ mod tests {
         for kind in AnyCorruption::all() {
             assert_eq!(kind.name().parse(), Ok(kind));
             assert_eq!(AnyCorruption::try_from(String::from(kind)), Ok(kind));
+        }
+    }
+
+    #[test]
+    fn serialized_kinds_are_names() {
+        type Text = StrDeserializer<'static, value::Error>;
+        for kind in AnyCorruption::all() {
+            assert_eq!(AnyCorruption::deserialize(Text::new(kind.name())), Ok(kind));
+            let found = match kind {
+                AnyCorruption::Benchmark(_) => Corruption::deserialize(Text::new(kind.name())).map(AnyCorruption::from),
+                AnyCorruption::Extra(_) => {
+                    ExtraCorruption::deserialize(Text::new(kind.name())).map(AnyCorruption::from)
+                }
+            };
+            assert_eq!(found, Ok(kind));
         }
     }
 

@@ -95,3 +95,52 @@ impl Effect for MotionBlur {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn blurred(plane: &[f32], height: usize, width: usize, radius: usize, degrees: f64) -> Vec<f32> {
+        let mut out = vec![0.0; plane.len()];
+        let line = MotionLine::new(radius, 1.0, height, width);
+        line.add_blurred(plane, degrees.to_radians(), &mut out, &mut MotionScratch::default());
+        out
+    }
+
+    /// With σ = 1 and radius 1 the weights are 1, e^-½, e⁻² over 1.741866.
+    const WEIGHTS: [f32; 3] = [0.574_097, 0.348_208, 0.077_696];
+
+    #[track_caller]
+    fn assert_near(found: &[f32], expected: &[f32]) {
+        assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-5), "{found:?} for {expected:?}");
+    }
+
+    #[test]
+    fn values_come_from_along_the_line_and_the_edge_goes_on() {
+        let [a, b, c] = WEIGHTS;
+        let row = [1.0, 0.0, 0.0, 4.0];
+        assert_near(&blurred(&row, 1, 4, 1, 0.0), &[a, 4.0 * c, 4.0 * (b + c), 4.0]);
+        // At 180 degrees ⌈-1 - ½⌉ = -1 and ⌈-2 - ½⌉ = -2.
+        assert_near(&blurred(&row, 1, 4, 1, 180.0), &[1.0, b + c, c, 4.0 * a]);
+        // Downwards, whatever the columns.
+        assert_near(&blurred(&row, 4, 1, 1, 90.0), &[a, 4.0 * c, 4.0 * (b + c), 4.0]);
+    }
+
+    /// At 30 degrees i (cos, sin) is (0.87, 0.5) and (1.73, 1): offsets ⌈0.37⌉, ⌈0⌉ and ⌈1.23⌉, ⌈0.5⌉.
+    #[test]
+    fn steps_are_rounded_half_down() {
+        let mut plane = [0.0; 12];
+        plane[6] = 1.0;
+        let out = blurred(&plane, 3, 4, 1, 30.0 - 1e-9);
+        let [a, b, c] = WEIGHTS;
+        assert_near(&out, &[c, 0.0, 0.0, 0.0, 0.0, b, a, 0.0, 0.0, 0.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn a_line_longer_than_the_image_keeps_its_weight() {
+        for degrees in [-130.0, -45.0, 0.0, 44.0, 100.0] {
+            let out = blurred(&[3.0; 16 * 17], 16, 17, 14, degrees);
+            assert!(out.iter().all(|value| (value - 3.0).abs() < 1e-5));
+        }
+    }
+}

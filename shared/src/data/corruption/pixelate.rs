@@ -28,18 +28,20 @@ impl Pixelate {
     }
 }
 
-/// For each of `to` pixels, those of `from` that a box of the larger pixel's size around its center covers by half or more.
+/// For each of `to` pixels, those of `from` whose centers lie in a box around its center: of the larger pixel's size, with
+/// its upper end and without its lower one, up to rounding, which is Pillow's.
 fn spans(from: usize, to: usize) -> Vec<Span> {
     let scale = from as f64 / to as f64;
     let size = scale.max(1.0);
     let span = |i: usize| {
         let center = (i as f64 + 0.5) * scale;
-        let covered = |&j: &usize| {
-            let distance = (j as f64 - center + 0.5) / size;
+        let reached = (center - size / 2.0 + 0.5) as usize..((center + size / 2.0 + 0.5) as usize).min(from);
+        let inside = |&j: &usize| {
+            let distance = (j as f64 - center + 0.5) * (1.0 / size);
             distance > -0.5 && distance <= 0.5
         };
-        let start = (0..from).find(covered).unwrap_or(0);
-        Span { start, count: (start..from).take_while(covered).count() }
+        let start = reached.clone().find(inside).unwrap_or(0);
+        Span { start, count: (start..reached.end).take_while(inside).count() }
     };
     (0..to).map(span).collect()
 }

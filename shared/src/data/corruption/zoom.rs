@@ -80,3 +80,34 @@ impl Effect for ZoomBlur {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_zoom_by_1_changes_nothing() {
+        let axis = ZoomAxis::new(5, 1.0);
+        let position = |(first, t): (usize, f32)| first as f32 + t;
+        assert_eq!(axis.from.into_iter().map(position).collect::<Vec<_>>(), [0.0, 1.0, 2.0, 3.0, 4.0]);
+    }
+
+    /// ⌈32 / 1.25⌉ = 26 pixels from the third become 26 · 1.25 = 32.5, to the even side 32.
+    #[test]
+    fn half_pixels_are_rounded_to_even() {
+        let axis = ZoomAxis::new(32, 1.25);
+        assert_eq!((axis.from[0], axis.from[31]), ((3, 0.0), (27, 1.0)));
+        // `arange` has a factor a little above, and with it 33 pixels, of which the first 32 are taken.
+        let above = ZoomAxis::new(32, 1.0 + 25.0 * (1.01 - 1.0));
+        assert_eq!(above.from[0], (3, 0.0));
+        let (first, t) = above.from[31];
+        assert!((first as f64 + f64::from(t) - (3.0 + 31.0 * 25.0 / 32.0)).abs() < 1e-6);
+    }
+
+    #[test]
+    fn the_counts_are_those_of_arange() {
+        let shape = ImageShape { channels: 1, height: 32, width: 32 };
+        let counts = [1.06, 1.11, 1.16, 1.21, 1.26].map(|end| ZoomBlur::new(end, shape).zooms.len());
+        assert_eq!(counts, [7, 12, 16, 21, 26]);
+    }
+}
