@@ -5,8 +5,10 @@
 
 use std::error::Error;
 use std::fs::File;
-use std::io::BufWriter;
+use std::io::{self, BufWriter, Write};
 
+use flate2::write::ZlibEncoder;
+use flate2::{Compression, Crc};
 use rekindle_shared::data::corruption::{AnyCorruption, Severity, corrupt};
 use rekindle_shared::data::{
     DataDir, DatasetError, GlyphsConfig, ImageShape, LabeledImages, Split, Stream, Streams, load,
@@ -73,9 +75,29 @@ impl Sheet {
     }
 
     fn write(&self, file: &str) -> Result<(), Box<dyn Error>> {
-        let mut encoder = png::Encoder::new(BufWriter::new(File::create(file)?), self.width as u32, self.height as u32);
-        encoder.set_color(png::ColorType::Rgb);
-        encoder.write_header()?.write_image_data(&self.pixels)?;
-        Ok(())
+        let mut out = BufWriter::new(File::create(file)?);
+        out.write_all(b"\x89PNG\r\n\x1a\n")?;
+        let size = [self.width as u32, self.height as u32].map(u32::to_be_bytes).concat();
+        // 8 bits a channel, RGB, and the only methods of compression, filtering and order that need no choice.
+        chunk(&mut out, b"IHDR", &[&size[..], &[8, 2, 0, 0, 0]].concat())?;
+        let mut packed = ZlibEncoder::new(Vec::new(), Compression::default());
+        for row in self.pixels.chunks_exact(3 * self.width) {
+            packed.write_all(&[0])?;
+            packed.write_all(row)?;
+        }
+        chunk(&mut out, b"IDAT", &packed.finish()?)?;
+        chunk(&mut out, b"IEND", &[])?;
+        Ok(out.flush()?)
     }
+}
+
+/// Writes a part of a PNG file: its length, name, content and checksum.
+fn chunk(out: &mut impl Write, name: &[u8; 4], content: &[u8]) -> io::Result<()> {
+    let mut checksum = Crc::new();
+    checksum.update(name);
+    checksum.update(content);
+    out.write_all(&(content.len() as u32).to_be_bytes())?;
+    out.write_all(name)?;
+    out.write_all(content)?;
+    out.write_all(&checksum.sum().to_be_bytes())
 }
