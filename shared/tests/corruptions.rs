@@ -232,6 +232,36 @@ fn errors_grow_with_severity() {
     }
 }
 
+/// Root mean square errors on a ramp of colors, as NumPy's evaluation of the formulas has them over 300 draws (glass) or
+/// 1,500: their mean and their standard deviation from draw to draw, for each severity.
+#[test]
+fn random_parts_change_an_image_as_much_as_the_formulas_say() {
+    use Corruption::*;
+    let expected: [(AnyCorruption, [(f64, f64); 5]); 6] = [
+        (GlassBlur.into(), [(4.03, 0.07), (4.3, 0.07), (4.52, 0.07), (7.55, 0.12), (7.71, 0.12)]),
+        (MotionBlur.into(), [(1.93, 0.6), (3.46, 1.17), (4.76, 1.58), (4.84, 1.58), (6.1, 2.1)]),
+        (Snow.into(), [(13.54, 1.81), (27.27, 2.11), (31.09, 4.4), (42.99, 5.9), (57.85, 8.74)]),
+        (Fog.into(), [(11.02, 1.09), (21.86, 2.16), (28.0, 3.01), (33.33, 3.89), (40.06, 4.82)]),
+        (Elastic.into(), [(7.82, 2.89), (6.91, 2.56), (6.0, 2.15), (5.3, 1.71), (4.13, 0.89)]),
+        (ExtraCorruption::Spatter.into(), [(8.37, 1.6), (13.61, 1.6), (19.44, 2.05), (16.51, 3.68), (21.08, 3.27)]),
+    ];
+    const N: u64 = 400;
+    let shape = shape(3, 32, 32);
+    let ramp: Vec<_> = (0..shape.len()).map(|i| (4 * (i % 32) + 3 * (i / 32 % 32) + 10 * (i / 1024)) as u8).collect();
+    for (kind, expected) in expected {
+        for (severity, (mean, sd)) in Severity::ALL.into_iter().zip(expected) {
+            let error = |index| {
+                let out = corrupt_image(&ramp, shape, kind, severity, 1, index).unwrap();
+                let (mean, sd) = moments(&ramp, &out);
+                mean.hypot(sd)
+            };
+            let found = (0..N).map(error).sum::<f64>() / N as f64;
+            // Five standard errors of the difference of two means of 300 and 400 draws.
+            assert!((found - mean).abs() < 0.4 * sd, "{kind} {severity}: {found} for {mean}");
+        }
+    }
+}
+
 #[test]
 fn labels_and_pixels_of_the_published_files_are_read() {
     let folder = tempfile::tempdir().unwrap();

@@ -31,7 +31,8 @@
 //! # }
 //! ```
 //!
-//! Official files are found, and their hashes checked, by [`DataDir`] and [`verify`]; [`load`] reads them.
+//! Official files are found, and their hashes checked, by [`DataDir`] and [`verify`]; [`load`] reads them. Test images with
+//! fog, noise or blur come from [`corruption`], and published ones from [`read_cifar_10_c`].
 
 mod augment;
 mod batches;

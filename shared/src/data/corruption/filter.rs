@@ -47,7 +47,8 @@ impl Gaussian {
         let radius = (truncate * sigma + 0.5) as usize;
         let mut weights: Vec<_> =
             (0..=radius).map(|i| if i == 0 { 1.0 } else { (-0.5 / (sigma * sigma) * (i * i) as f64).exp() }).collect();
-        let sum = weights[0] + 2.0 * weights[1..].iter().sum::<f64>();
+        // From end to end, as NumPy sums: truncated to bytes, the last bit of a weight can show.
+        let sum = weights[1..].iter().rev().chain(&weights).sum::<f64>();
         weights.iter_mut().for_each(|weight| *weight /= sum);
         Self { weights, border }
     }
