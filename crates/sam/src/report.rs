@@ -1,4 +1,5 @@
 use burn::Tensor;
+use rekindle_shared::model::read;
 
 /// What one step saw. Everything in it costs one read of the device together.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -90,14 +91,4 @@ impl Figures {
             .map_or(Outcome::Finite, |(_, what)| Outcome::Skipped(what));
         StepReport { outcome, loss, loss_perturbed, gradient_norm, rho, passes: 1 + usize::from(two_passes) }
     }
-}
-
-/// The values of tensors `[1]`, in one read.
-pub(crate) fn read(tensors: Vec<Tensor<1>>) -> Vec<f64> {
-    use burn::tensor::FloatDType;
-    let device = tensors[0].device();
-    let widest = tensors.iter().any(|tensor| tensor.dtype() == burn::tensor::DType::F64);
-    let dtype = if widest { FloatDType::F64 } else { FloatDType::F32 };
-    let together = tensors.into_iter().map(|tensor| tensor.to_device(&device).cast(dtype)).collect();
-    Tensor::cat(together, 0).into_data().iter::<f64>().collect()
 }

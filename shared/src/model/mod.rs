@@ -24,6 +24,7 @@ mod layer;
 mod norm;
 mod observe;
 mod parameter;
+mod read;
 mod seed;
 mod snapshot;
 mod statistics;
@@ -38,5 +39,6 @@ pub use norm::{
 };
 pub use observe::{Observation, layer_weights, observe, unobserved};
 pub use parameter::{Parameter, ParameterKind, parameters, select};
+pub use read::read;
 pub use seed::{init_seeded, initialized, seeded, try_init_seeded};
 pub use statistics::{RestoreError, RunningStatistics, restore_running_statistics, running_statistics};

@@ -6,8 +6,8 @@ use rekindle_shared::model::deep_copy;
 use crate::SamError;
 use crate::noise::{gaussian, seed_of};
 use crate::pass::{Pass, require_trainable};
-use crate::report::read;
 use crate::vector::{ParameterVector, displaced, fitted};
+use rekindle_shared::model::read;
 
 /// Settings of the power iteration for the largest eigenvalue of the loss's Hessian (Figure 3's λ_max).
 ///

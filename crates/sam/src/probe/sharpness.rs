@@ -5,9 +5,9 @@ use burn::module::Module;
 use rekindle_shared::model::deep_copy;
 
 use crate::pass::{Pass, add, groups, require_trainable, scalar};
-use crate::report::read;
 use crate::vector::displaced;
 use crate::{Ascent, SamError};
+use rekindle_shared::model::read;
 
 /// The loss at the weights and the worst one found in the ball around them.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -1,0 +1,79 @@
+use burn::module::Module;
+use burn::tensor::Tensor;
+use rekindle_shared::model::{BatchStatistics, NormKind, NormState, norm_layers, norm_state, restore_norm_state};
+
+use crate::TentError;
+use crate::forward::{onto, prepared, run};
+
+/// Predictions by other statistics than the source's, without any update of parameters: the baselines of Tent.
+///
+/// [`BatchStatistics::Batch`] is "BN" in the paper's Table 2 (Schneider et al., NeurIPS 2020; Nado et al., 2020),
+/// `Mixture` BN with α, `Prior` Schneider's N, `Ema` a moving average over the stream.
+///
+/// ```
+/// use burn::nn::{BatchNormConfig, LinearConfig};
+/// use burn::tensor::{Device, Distribution, Tensor};
+/// use rekindle_tent::{BatchStatistics, NormAdaptation};
+///
+/// let device = Device::flex();
+/// let model = (LinearConfig::new(4, 8).init(&device), BatchNormConfig::new(8).init(&device), LinearConfig::new(8, 3).init(&device));
+/// let mut norm = NormAdaptation::new(&model, BatchStatistics::Batch)?;
+/// let batch = Tensor::<2>::random([32, 4], Distribution::Default, &device);
+/// let logits = norm.predict(batch, |(first, norm, last), x| last.forward(norm.forward(first.forward(x))))?;
+/// assert_eq!(logits.dims(), [32, 3]);
+/// # Ok::<(), rekindle_tent::TentError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct NormAdaptation<M> {
+    model: M,
+    statistics: BatchStatistics,
+    /// The source statistics, to which a moving average returns.
+    source: std::sync::Arc<NormState>,
+}
+
+impl<M: Module> NormAdaptation<M> {
+    /// With a copy of `model`, which itself stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`TentError::Statistics`] for a number out of range, [`TentError::NoBatchNorm`] without a batch norm: the other
+    /// norms have no statistics to choose.
+    pub fn new(model: &M, statistics: BatchStatistics) -> Result<Self, TentError> {
+        let statistics = statistics.validate()?;
+        let layers = norm_layers(model);
+        if !layers.iter().any(|layer| layer.kind == NormKind::Batch) {
+            return Err(TentError::NoBatchNorm { layers: layers.into_iter().map(|layer| layer.path).collect() });
+        }
+        let model = prepared(model, statistics).no_grad();
+        let source = norm_state(&model).into();
+        Ok(Self { model, statistics, source })
+    }
+
+    /// Logits of a batch, below autodiff.
+    ///
+    /// # Shapes
+    ///
+    /// - `input`: `[batch, ..]`
+    /// - output: as `forward` returns them, `[rows, n_classes]`
+    ///
+    /// # Errors
+    ///
+    /// [`TentError::OutsideOfScope`] if mixed statistics are asked of batch norms that `forward` calls by Burn's own
+    /// `forward`, [`TentError::EmptyBatch`], [`TentError::TooFewClasses`].
+    pub fn predict<const D: usize>(
+        &mut self,
+        input: Tensor<D>,
+        forward: impl Fn(&M, Tensor<D>) -> Tensor<2>,
+    ) -> Result<Tensor<2>, TentError> {
+        let input = onto(&self.model, input)?;
+        Ok(run(&self.model, self.statistics, input, &forward)?.inner())
+    }
+
+    /// Sets a moving average back to the source statistics.
+    pub fn reset(&mut self) {
+        // The state is that of this very model.
+        if let Ok(model) = restore_norm_state(self.model.clone(), &self.source) {
+            self.model = model;
+        }
+    }
+}
