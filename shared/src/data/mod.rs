@@ -32,7 +32,7 @@
 //! ```
 //!
 //! Official files are found, and their hashes checked, by [`DataDir`] and [`verify`]; [`load`] reads them. Test images with
-//! fog, noise or blur come from [`corruption`], and published ones from [`read_cifar_10_c`].
+//! fog, noise or blur come from [`corruption`], and published ones from [`read_cifar_10_c`]. A [`ContactSheet`] shows them.
 
 mod augment;
 mod batches;
@@ -50,6 +50,7 @@ mod normalize;
 mod npy;
 mod official;
 mod points;
+mod sheet;
 mod streams;
 mod strokes;
 
@@ -68,4 +69,5 @@ pub use normalize::Normalization;
 pub use official::{Split, load, load_cifar_100};
 pub use points::{LabeledPoints, spirals, two_moons};
 pub use rekindle_harness::data::{DataDir, DataError, Located, verify};
+pub use sheet::ContactSheet;
 pub use streams::{Stream, Streams};
