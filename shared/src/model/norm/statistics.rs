@@ -93,7 +93,7 @@ impl BatchStatistics {
         let alpha = match self {
             Self::Source | Self::Batch => 0.0,
             Self::Mixture { alpha } => alpha,
-            Self::Prior { n } if n == 0.0 => 1.0,
+            Self::Prior { n: 0.0 } => 1.0,
             Self::Prior { n } => input.dims()[0] as f64 / (input.dims()[0] as f64 + n),
             Self::Ema { momentum } => momentum,
         };
