@@ -49,10 +49,10 @@ pub enum DataError {
         /// What the file has.
         found: String,
     },
-    /// The registry has no public checksum for a file, so nothing says whether it is the right one.
+    /// There is no public checksum of a file, nor one kept from a verified archive, so nothing says whether it is the right one.
     #[error(
-        "{} of `{dataset}` has no registered checksum (its SHA-256 is {sha256}); `--allow-unverified` takes it as it is",
-        path.display()
+        "{} of `{dataset}` has no registered checksum (its SHA-256 is {sha256}); {}`--allow-unverified` takes it as it is",
+        path.display(), replacement(*archived, dataset)
     )]
     Unverified {
         /// The data set.
@@ -61,6 +61,8 @@ pub enum DataError {
         path: PathBuf,
         /// The SHA-256 that it has.
         sha256: String,
+        /// Whether an archive with a registered checksum has the file.
+        archived: bool,
     },
     /// A file can't be read.
     #[error("cannot read {}: {source}", path.display())]
@@ -127,6 +129,14 @@ impl DataError {
 fn list(folders: &[PathBuf]) -> impl Display {
     let names: Vec<_> = folders.iter().map(|folder| folder.display().to_string()).collect();
     if names.is_empty() { "any folder (there is no user cache folder)".into() } else { names.join(", ") }
+}
+
+fn replacement(archived: bool, dataset: &str) -> String {
+    if archived {
+        format!("`cargo xtask data fetch {dataset}` takes it from a verified archive, ")
+    } else {
+        String::new()
+    }
 }
 
 fn way_out(source: &io::Error) -> &'static str {

@@ -3,6 +3,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::download::{Request, agent, download};
+use super::kept::{Kept, archive_sha256};
+use super::registry::KEPT;
 use super::unpack::unpack;
 use super::{Archive, DataDir, DataError, Dataset, FileEntry, sha256_of};
 
@@ -61,7 +63,8 @@ pub enum FetchEvent<'a> {
 ///
 /// A download that was cut off continues (`.part` files); addresses are tried in order; sizes and hashes are compared;
 /// archives are unpacked beside their place; files are renamed into place last, so that each is there whole or not at all.
-/// With `allow_unverified` files are taken whose hash is not, or can't be, verified.
+/// With `allow_unverified` files are taken whose hash is not, or can't be, verified ([what is](super#what-is-verified)).
+/// While an archive is unpacked, the data folder needs room for it and for its files.
 ///
 /// # Errors
 ///
@@ -81,9 +84,10 @@ pub fn fetch(
         return Err(DataError::write(Path::new("data folder"), source));
     };
     let folder = root.join(&dataset.folder);
+    let kept = Kept::read(dataset, &folder)?;
     let mut wanted = Vec::new();
     for file in &dataset.files {
-        if is_good(dataset, file, &folder.join(&file.path), allow_unverified)? {
+        if is_good(dataset, file, &kept, &folder.join(&file.path), allow_unverified)? {
             event(FetchEvent::Present { file: &file.path });
         } else {
             wanted.push(file);
@@ -147,14 +151,25 @@ impl Job<'_> {
         let part = self.root.join(format!("{}.archive.part", self.dataset.name));
         create_parent(&part)?;
         // The files' own hashes decide where the archive has none.
-        download(&agent(), &request, &part, self.allow_unverified, event)?;
+        let found = download(&agent(), &request, &part, self.allow_unverified, event)?;
         event(FetchEvent::Unpacking { file: name });
         let unpacked = Unpacked::new(self.root.join(format!("{}.unpack.part", self.dataset.name)))?;
         unpack(self.dataset, archive, &part, &unpacked.0)?;
-        for file in wanted {
+        let mut kept = Kept::default();
+        for file in &self.dataset.files {
             let path = unpacked.0.join(&file.path);
             let sha256 = sha256_of(&path).map_err(|source| DataError::read(&path, source))?;
-            self.accept(file, &path, &sha256, event)?;
+            if file.sha256.is_none() && archive.sha256.as_ref() == Some(&found) {
+                kept.insert(file, sha256);
+            } else if wanted.contains(&file) {
+                self.accept(file, &path, &sha256, event)?;
+            }
+        }
+        if !kept.is_empty() {
+            // Before the files: if this is cut off, the list finds fault with those that are not yet replaced.
+            let list = unpacked.0.join(KEPT);
+            kept.write(&found, &list)?;
+            rename(&list, &self.folder.join(KEPT))?;
         }
         for file in wanted {
             rename(&unpacked.0.join(&file.path), &self.folder.join(&file.path))?;
@@ -178,23 +193,32 @@ impl Job<'_> {
                 let (expected, found) = (format!("sha256 {expected}"), format!("sha256 {sha256}"));
                 return Err(DataError::Corrupt { dataset, path, expected, found });
             }
-            None => return Err(DataError::Unverified { dataset, path, sha256: sha256.into() }),
+            None => return Err(DataError::Unverified { dataset, path, sha256: sha256.into(), archived: false }),
         }
         Ok(())
     }
 }
 
 /// Whether a file need not be downloaded.
-fn is_good(dataset: &Dataset, file: &FileEntry, path: &Path, allow_unverified: bool) -> Result<bool, DataError> {
+fn is_good(
+    dataset: &Dataset,
+    file: &FileEntry,
+    kept: &Kept,
+    path: &Path,
+    allow_unverified: bool,
+) -> Result<bool, DataError> {
     match path.metadata() {
         Ok(metadata) if metadata.len() == file.bytes => {}
         _ => return Ok(false),
     }
     let sha256 = sha256_of(path).map_err(|source| DataError::read(path, source))?;
-    match &file.sha256 {
-        Some(expected) => Ok(*expected == sha256),
+    match kept.expected(file) {
+        Some(expected) => Ok(expected == sha256),
         None if allow_unverified => Ok(true),
-        None => Err(DataError::Unverified { dataset: dataset.name.clone(), path: path.into(), sha256 }),
+        None if archive_sha256(dataset).is_some() => Ok(false),
+        None => {
+            Err(DataError::Unverified { dataset: dataset.name.clone(), path: path.into(), sha256, archived: false })
+        }
     }
 }
 

@@ -2,6 +2,15 @@
 //!
 //! The registry (`datasets.toml`) and the look-up are always there; hashing needs the feature `data`, downloads `fetch`.
 //!
+//! # What is verified
+//!
+//! A file with a registered checksum is compared with it. Where a public source states the checksum of an archive alone, the
+//! archive is compared with that before it is unpacked, its files' sizes with the registry, and the checksums that the files
+//! then have are kept beside them (`SHA256SUMS`): later looks find every change since, but not one made to that list as well.
+//! Files that were unpacked by hand have no such list, so nothing vouches for them: `fetch` replaces them.
+//!
+//! An archive that was downloaded by hand is taken from `<data set>.archive.part` in the data folder, if it is the registered one.
+//!
 //! ```
 //! use rekindle_harness::data::{DataDir, DataError};
 //!
@@ -18,6 +27,8 @@ mod download;
 mod error;
 #[cfg(feature = "fetch")]
 mod fetch;
+#[cfg(feature = "data")]
+mod kept;
 mod lookup;
 mod registry;
 #[cfg(feature = "fetch")]

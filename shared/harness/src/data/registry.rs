@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::DataError;
 
+/// Where the checksums of files that have no registered one are kept, in the data set's folder.
+pub(super) const KEPT: &str = "SHA256SUMS";
+
 /// The data sets known by name (`datasets.toml`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -50,7 +53,7 @@ pub struct FileEntry {
     pub path: String,
     /// Its size.
     pub bytes: u64,
-    /// Its SHA-256 in lower-case hexadecimal, where a public source states it.
+    /// Its SHA-256 in lower-case hexadecimal, where a public source states it; a verified archive vouches for files without.
     #[serde(default)]
     pub sha256: Option<String>,
 }
@@ -82,6 +85,9 @@ pub enum Unpack {
     /// A tar archive compressed by gzip.
     #[serde(rename = "tar.gz")]
     TarGz,
+    /// A tar archive as it is.
+    #[serde(rename = "tar")]
+    Tar,
 }
 
 impl Registry {
@@ -151,6 +157,9 @@ impl Dataset {
             if !Path::new(path).components().all(|part| matches!(part, Component::Normal(_))) {
                 return Err(format!("`{path}` is not a relative path that stays in its folder"));
             }
+            if path == KEPT {
+                return Err(format!("a file can't be called `{KEPT}`: it is where checksums are kept"));
+            }
         }
         match &self.archive {
             _ if self.files.is_empty() => Err("it has no files".into()),
@@ -183,16 +192,26 @@ mod tests {
     fn the_registry_that_comes_with_the_crate_is_sound() {
         let registry = Registry::parse(include_str!("../../datasets.toml")).unwrap();
         let names: Vec<_> = registry.datasets().iter().map(|dataset| dataset.name.as_str()).collect();
-        assert_eq!(names, ["mnist", "fashion-mnist", "cifar-10", "cifar-100"]);
+        assert_eq!(names, ["mnist", "fashion-mnist", "cifar-10", "cifar-100", "cifar-10-c"]);
         // Records of fixed length, so that the sizes can be worked out.
         assert_eq!(registry.get("cifar-10").unwrap().bytes(), 60_000 * (1 + 3 * 32 * 32));
         assert_eq!(registry.get("cifar-100").unwrap().bytes(), 60_000 * (2 + 3 * 32 * 32));
+        // NumPy's header of 128 bytes, then 5 severities of 10,000 images, for 19 corruptions; a label for each.
+        let corrupted = registry.get("cifar-10-c").unwrap();
+        assert_eq!(corrupted.files.len(), 20);
+        assert_eq!(corrupted.bytes(), 19 * (128 + 50_000 * 3 * 32 * 32) + 128 + 50_000);
+        // In a tar archive each file, and the folder, has a header; all comes in blocks of 512 bytes, two of them at the end.
+        let blocks = corrupted.files.iter().map(|file| 1 + file.bytes.div_ceil(512)).sum::<u64>() + 1 + 2;
+        assert_eq!(corrupted.archive.as_ref().unwrap().bytes, 512 * blocks);
     }
 
     #[test]
     fn an_unknown_name_lists_the_known_ones() {
         let error = Registry::builtin().get("mnits").unwrap_err();
-        assert_eq!(error.to_string(), "unknown data set `mnits`: one of mnist, fashion-mnist, cifar-10, cifar-100");
+        assert_eq!(
+            error.to_string(),
+            "unknown data set `mnits`: one of mnist, fashion-mnist, cifar-10, cifar-100, cifar-10-c"
+        );
     }
 
     #[test]
@@ -201,6 +220,7 @@ mod tests {
         let sum = format!("bytes = 3\nsha256 = \"{}\"", "0".repeat(64));
         for (from, to, reason) in [
             ("a.bin", "../a.bin", "stays in its folder"),
+            ("a.bin", "SHA256SUMS", "checksums are kept"),
             ("folder = \"one\"", "folder = \"/one\"", "stays in its folder"),
             ("bytes = 3", "bytes = 3\nsha256 = \"abc\"", "64 lower-case"),
             ("bytes = 3", &sum, "no checksum_source"),

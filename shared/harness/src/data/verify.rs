@@ -5,10 +5,12 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
+use super::kept::{Kept, archive_sha256};
 use super::{DataError, Located};
 use crate::DataFile;
 
-/// Hashes every file of a data set and compares size and SHA-256 with the registry's.
+/// Hashes every file of a data set and compares size and SHA-256 with the registry's, or, for a file out of a verified archive,
+/// with the SHA-256 that was kept of it ([what is verified](super#what-is-verified)).
 ///
 /// Returns what a record's identity keeps, by `dataset/file`. With `allow_unverified` a file that differs, or that has
 /// no registered checksum, is returned with `verified: false` instead of refused.
@@ -16,9 +18,11 @@ use crate::DataFile;
 /// # Errors
 ///
 /// [`DataError::Corrupt`] for a file of another size or hash, [`DataError::Unverified`] for one without a registered
-/// checksum, [`DataError::Read`] for one that can't be read.
+/// or kept checksum, [`DataError::Read`] for one that can't be read.
 pub fn verify(located: &Located, allow_unverified: bool) -> Result<BTreeMap<String, DataFile>, DataError> {
     let dataset = &located.dataset().name;
+    let archived = archive_sha256(located.dataset()).is_some();
+    let kept = Kept::read(located.dataset(), located.folder())?;
     let mut files = BTreeMap::new();
     for (file, path) in located.files() {
         let corrupt =
@@ -28,11 +32,12 @@ pub fn verify(located: &Located, allow_unverified: bool) -> Result<BTreeMap<Stri
             return Err(corrupt(format!("{} bytes", file.bytes), format!("{bytes} bytes")));
         }
         let sha256 = sha256_of(&path).map_err(|source| DataError::read(&path, source))?;
-        let verified = file.sha256.as_ref() == Some(&sha256);
+        let expected = kept.expected(file);
+        let verified = expected == Some(sha256.as_str());
         if !verified && !allow_unverified {
-            return Err(match &file.sha256 {
+            return Err(match expected {
                 Some(expected) => corrupt(format!("sha256 {expected}"), format!("sha256 {sha256}")),
-                None => DataError::Unverified { dataset: dataset.clone(), path, sha256 },
+                None => DataError::Unverified { dataset: dataset.clone(), path, sha256, archived },
             });
         }
         files.insert(format!("{dataset}/{}", file.path), DataFile { sha256, verified });

@@ -2,14 +2,13 @@
 
 #![cfg(feature = "fetch")]
 
+mod archives;
 mod server;
 mod tool;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use rekindle_harness::data::{DataDir, DataError, FetchEvent, Registry, fetch};
 use server::{Behavior, Server};
 use sha2::{Digest, Sha256};
@@ -214,93 +213,4 @@ fn a_folder_that_cannot_be_written_is_named() {
     );
     let text = outcome.unwrap_err().to_string();
     assert!(text.contains("cannot write") && text.contains(&blocked.display().to_string()), "{text}");
-}
-
-/// An entry of an archive: its path as it is written into the header, its type, its bytes.
-type Entry<'a> = (&'a str, tar::EntryType, &'a [u8]);
-
-fn archive(entries: &[Entry<'_>]) -> Vec<u8> {
-    let mut builder = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::default()));
-    for &(path, kind, bytes) in entries {
-        let mut header = tar::Header::new_gnu();
-        header.set_entry_type(kind);
-        header.set_mode(0o644);
-        header.set_size(bytes.len() as u64);
-        if kind == tar::EntryType::Symlink {
-            header.set_link_name("../../outside").unwrap();
-        }
-        // Written by hand: the library refuses to write what a hostile archive would.
-        header.as_gnu_mut().unwrap().name[..path.len()].copy_from_slice(path.as_bytes());
-        header.set_cksum();
-        builder.append(&header, bytes).unwrap();
-    }
-    builder.into_inner().unwrap().finish().unwrap()
-}
-
-const FILE: tar::EntryType = tar::EntryType::Regular;
-
-/// Fetches a data set of two files, "aaa" and "bbbb", from this archive; returns also what was left in the folder
-/// above the data folder.
-fn unpacked(packed: Vec<u8>, truncate: usize, known: bool) -> (Outcome, Vec<String>) {
-    let packed = packed[..packed.len() - truncate].to_vec();
-    let sum = if known { format!("sha256 = \"{}\"\n", sha256(&packed)) } else { String::new() };
-    let (bytes, a, b) = (packed.len(), sha256(b"aaa"), sha256(b"bbbb"));
-    let server = Server::start("/x.tar.gz", packed, Behavior::Good);
-    let url = format!("{}x.tar.gz", server.url());
-    let registry = Registry::parse(&format!(
-        "[[dataset]]\nname = \"one\"\ntitle = \"One\"\nlicense = \"none\"\ncitation = \"\"\norigin = \"\"\nfolder = \"one/bin\"\n\
-         checksum_source = \"this test\"\n[dataset.archive]\nurls = [\"{url}\"]\nbytes = {bytes}\n{sum}\
-         checksum_source = \"this test\"\nunpack = \"tar.gz\"\nfolder = \"bin\"\n\
-         [[dataset.file]]\npath = \"a\"\nbytes = 3\nsha256 = \"{a}\"\n\
-         [[dataset.file]]\npath = \"b\"\nbytes = 4\nsha256 = \"{b}\"\n"
-    ))
-    .unwrap();
-    let above = tempfile::tempdir().unwrap();
-    let folder = above.path().join("data");
-    fs::create_dir(&folder).unwrap();
-    let outcome = run(&folder, registry, false);
-    let mut all = Vec::new();
-    walk(above.path(), above.path(), &mut all);
-    all.retain(|path| !path.starts_with("data/"));
-    (outcome, all)
-}
-
-#[test]
-fn only_the_registered_files_come_out_of_an_archive() {
-    let packed = archive(&[
-        ("bin", tar::EntryType::Directory, b""),
-        ("../escaped", FILE, b"x"),
-        ("bin/../../escaped", FILE, b"x"),
-        ("/rekindle-escaped", FILE, b"x"),
-        ("bin/link", tar::EntryType::Symlink, b""),
-        ("bin/readme", FILE, b"x"),
-        ("./bin/a", FILE, b"aaa"),
-        ("bin/b", FILE, b"bbbb"),
-    ]);
-    for known in [true, false] {
-        let (outcome, outside) = unpacked(packed.clone(), 0, known);
-        assert!(outcome.result.is_ok(), "{:?}", outcome.result);
-        assert_eq!(outcome.left, ["one/bin/a", "one/bin/b"]);
-        assert_eq!(outside, [""; 0]);
-        assert!(!Path::new("/rekindle-escaped").exists());
-    }
-}
-
-#[test]
-fn a_bad_archive_leaves_no_file_in_place() {
-    let good = archive(&[("bin/a", FILE, b"aaa"), ("bin/b", FILE, b"bbbb")]);
-    let in_place = |outcome: &Outcome| outcome.left.iter().any(|path| path.starts_with("one/"));
-    for (packed, truncate, reason) in [
-        (archive(&[("bin/a", FILE, b"aaa")]), 0, "no plain file bin/b"),
-        (archive(&[("bin/a", FILE, b"aaa"), ("bin/b", tar::EntryType::Symlink, b"")]), 0, "no plain file bin/b"),
-        (archive(&[("bin/a", FILE, b"aaaa"), ("bin/b", FILE, b"bbbb")]), 0, "has 4 bytes, the registered file 3"),
-        (archive(&[("bin/a", FILE, b"aaa"), ("bin/b", FILE, b"bbbc")]), 0, "is not the registered file"),
-        (good, 40, "cannot unpack"),
-        (b"no archive at all".to_vec(), 0, "cannot unpack"),
-    ] {
-        let (outcome, _) = unpacked(packed, truncate, true);
-        let text = outcome.result.as_ref().unwrap_err().to_string();
-        assert!(text.contains(reason), "{text}");
-        assert!(!in_place(&outcome), "{:?}", outcome.left);
-    }
 }
