@@ -74,7 +74,9 @@ pub enum DatasetError {
         reason: String,
     },
     /// A data set of the registry that has no loader here.
-    #[error("no loader for data set `{0}`: there are mnist, fashion-mnist, cifar-10 and cifar-100")]
+    #[error(
+        "no loader for data set `{0}`: there are mnist, fashion-mnist, cifar-10 and cifar-100; cifar-10-c has `load_cifar_10_c`"
+    )]
     NoLoader(String),
     /// A probability outside of `[0, 1]`.
     #[error("a noise rate is a probability from 0 to 1, got {0}")]

@@ -32,7 +32,7 @@
 //! ```
 //!
 //! Official files are found, and their hashes checked, by [`DataDir`] and [`verify`]; [`load`] reads them. Test images with
-//! fog, noise or blur come from [`corruption`], and published ones from [`read_cifar_10_c`]. A [`ContactSheet`] shows them.
+//! fog, noise or blur come from [`corruption`], and published ones from [`load_cifar_10_c`]. A [`ContactSheet`] shows them.
 
 mod augment;
 mod batches;
@@ -66,7 +66,7 @@ pub use idx::read_idx_images;
 pub use images::{ImageShape, LabeledImages};
 pub use noise::{NoiseDraw, NoiseTarget, NoisyLabels, SymmetricNoise};
 pub use normalize::Normalization;
-pub use official::{Split, load, load_cifar_100};
+pub use official::{Split, load, load_cifar_10_c, load_cifar_100};
 pub use points::{LabeledPoints, spirals, two_moons};
 pub use rekindle_harness::data::{DataDir, DataError, Located, verify};
 pub use sheet::ContactSheet;

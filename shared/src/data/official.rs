@@ -1,6 +1,9 @@
 use rekindle_harness::data::Located;
 
-use super::{Cifar100Labels, DatasetError, LabeledImages, read_cifar_10, read_cifar_100, read_idx_images};
+use super::corruption::{AnyCorruption, Severity};
+use super::{
+    Cifar100Labels, DatasetError, LabeledImages, read_cifar_10, read_cifar_10_c, read_cifar_100, read_idx_images,
+};
 
 /// The part of a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -12,6 +15,8 @@ pub enum Split {
 }
 
 /// Reads a data set of the registry: `mnist`, `fashion-mnist`, `cifar-10` or `cifar-100` (fine labels).
+///
+/// `cifar-10-c` has no splits, it is read by [`load_cifar_10_c`].
 ///
 /// Hashes are not checked here, see [`verify`](super::verify).
 ///
@@ -68,6 +73,19 @@ pub fn load_cifar_100(located: &Located, split: Split, labels: Cifar100Labels) -
     counted(read_cifar_100(&[located.path(file)], labels)?, n)
 }
 
+/// Reads the 10,000 test images of CIFAR-10 with one corruption at one severity, as [`read_cifar_10_c`] does.
+///
+/// # Errors
+///
+/// As [`read_cifar_10_c`], and [`DatasetError::Size`] if there is another number of images.
+pub fn load_cifar_10_c(
+    located: &Located,
+    corruption: impl Into<AnyCorruption>,
+    severity: Severity,
+) -> Result<LabeledImages, DatasetError> {
+    counted(read_cifar_10_c(located.folder(), corruption, severity)?, 10_000)
+}
+
 fn counted(images: LabeledImages, expected: usize) -> Result<LabeledImages, DatasetError> {
     if images.len() == expected {
         Ok(images)
@@ -78,12 +96,15 @@ fn counted(images: LabeledImages, expected: usize) -> Result<LabeledImages, Data
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::fs::{self, File};
+    use std::io::{Seek, SeekFrom, Write};
+    use std::path::Path;
 
     use rekindle_harness::data::{DataDir, Registry, verify};
 
     use super::*;
     use crate::data::Normalization;
+    use crate::data::corruption::Corruption;
     use crate::data::idx::tests::{gzip, idx};
 
     /// The official files where REKINDLE_DATA names a folder that has them.
@@ -133,6 +154,48 @@ mod tests {
         for (a, b) in computed.mean().iter().zip(constants.mean()).chain(computed.std().iter().zip(constants.std())) {
             assert!((a - b).abs() < 1e-4, "{computed:?} {constants:?}");
         }
+    }
+
+    #[test]
+    fn the_corruptions_of_cifar_10_c_are_those_of_the_registry() {
+        let registry = Registry::builtin();
+        let files = registry.get("cifar-10-c").unwrap().files.iter().map(|file| file.path.clone());
+        let names = AnyCorruption::all().map(|kind| format!("{}.npy", kind.published_name()));
+        assert_eq!(files.collect::<Vec<_>>(), names.chain(["labels.npy".into()]).collect::<Vec<_>>());
+    }
+
+    /// A file of bytes in NumPy's format with zeros, but for the last one.
+    fn npy(path: &Path, shape: &str, n: u64, last: u8) {
+        let header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}");
+        let mut file = File::create(path).unwrap();
+        file.write_all(&[&b"\x93NUMPY\x01\x00\x76\x00"[..], format!("{header:117}\n").as_bytes()].concat()).unwrap();
+        file.seek(SeekFrom::Start(128 + n - 1)).unwrap();
+        file.write_all(&[last]).unwrap();
+    }
+
+    #[test]
+    fn cifar_10_c_is_read_from_files_of_the_registered_sizes() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("cifar-10-c/CIFAR-10-C");
+        fs::create_dir_all(&folder).unwrap();
+        for kind in AnyCorruption::all() {
+            File::create(folder.join(format!("{}.npy", kind.published_name()))).unwrap();
+        }
+        npy(&folder.join("fog.npy"), "(50000, 32, 32, 3)", 50_000 * 3072, 200);
+        npy(&folder.join("labels.npy"), "(50000,)", 50_000, 7);
+        let located = DataDir::in_folders(Registry::builtin(), [root.path().into()]).locate("cifar-10-c").unwrap();
+        for (file, path) in located.files().filter(|(file, _)| ["fog.npy", "labels.npy"].contains(&&*file.path)) {
+            assert_eq!(path.metadata().unwrap().len(), file.bytes);
+        }
+        let images = load_cifar_10_c(&located, Corruption::Fog, Severity::ALL[4]).unwrap();
+        assert_eq!((images.len(), images.labels()[9_999], images.image(9_999)[3071]), (10_000, 7, 200));
+
+        npy(&folder.join("fog.npy"), "(50, 32, 32, 3)", 50 * 3072, 0);
+        npy(&folder.join("labels.npy"), "(50,)", 50, 0);
+        let few = load_cifar_10_c(&located, Corruption::Fog, Severity::ALL[0]);
+        assert!(matches!(few, Err(DatasetError::Size { expected: 10_000, found: 10, .. })), "{few:?}");
+        let splits = load(&located, Split::Test).unwrap_err();
+        assert!(splits.to_string().contains("load_cifar_10_c"), "{splits}");
     }
 
     #[test]
