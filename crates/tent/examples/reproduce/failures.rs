@@ -1,0 +1,129 @@
+//! The smoke tier: shifts of drawn shapes, and the ways in which adaptation fails.
+
+use rekindle_harness::Cell;
+use rekindle_shared::data::corruption::{AnyCorruption, Corruption};
+use rekindle_tent::{BatchStatistics, Fallback};
+
+use crate::method::{Adaptation, Goal, Method};
+use crate::networks::Network;
+use crate::shift::Shift;
+use crate::source::{Dataset, Source};
+use crate::stream::Order;
+
+/// The paper's learning rate with Adam.
+const RATE: Option<f64> = Some(1e-3);
+
+fn glyphs(method: Method) -> Shift {
+    let shifts = [Corruption::GaussianNoise, Corruption::Contrast, Corruption::Fog, Corruption::Brightness];
+    Shift {
+        method,
+        source: Source {
+            dataset: Dataset::Glyphs,
+            network: Network::TinyCnn,
+            train_images: Some(5000),
+            epochs: 5,
+            batch_size: 50,
+            learning_rate: 0.1,
+            weight_decay: 0.0,
+            crop_and_flip: false,
+        },
+        corruptions: shifts.map(AnyCorruption::from).into(),
+        severity: 5,
+        test_images: None,
+        batch_size: 100,
+        order: Order::Shuffled,
+        tuning_images: 0,
+        published: false,
+    }
+}
+
+fn tent(adaptation: Adaptation) -> Method {
+    Method::Tent(Adaptation { learning_rate: RATE, ..adaptation })
+}
+
+/// The guards that are on by default.
+fn guarded() -> Method {
+    tent(Adaptation { min_batch: 16, fallback: Some(Fallback::Reset), ..Adaptation::TENT })
+}
+
+const BN: Method = Method::Norm { statistics: BatchStatistics::Batch };
+
+pub(crate) fn cells(seeds: Option<u64>) -> Vec<Cell> {
+    [shifts(seeds), batch_sizes(seeds), orders(seeds), collapse(seeds)].concat()
+}
+
+/// Every row of the paper's table, on four corruptions.
+fn shifts(seeds: Option<u64>) -> Vec<Cell> {
+    let mixture = |alpha| Method::Norm { statistics: BatchStatistics::Mixture { alpha } };
+    let rows = [
+        ("Source", Method::Source),
+        ("BN", BN),
+        ("Tent", tent(Adaptation::TENT)),
+        ("BN, alpha 0.1", mixture(0.1)),
+        ("BN, alpha 0.5", mixture(0.5)),
+        ("Pseudo-label", tent(Adaptation { objective: Goal::PseudoLabel, ..Adaptation::TENT })),
+        ("Tent, episodic, 5 steps", tent(Adaptation { episodic: true, steps: 5, ..Adaptation::TENT })),
+        ("Tent, offline", tent(Adaptation { offline: true, ..Adaptation::TENT })),
+        ("Oracle", Method::Oracle { learning_rate: 1e-3 }),
+    ];
+    let mut cells = Vec::new();
+    for (name, method) in rows {
+        for seed in 0..seeds.unwrap_or(5) {
+            cells.push(Cell::new("glyphs", "severity 5", name, seed, &glyphs(method)));
+        }
+    }
+    cells
+}
+
+fn one_shift(method: Method) -> Shift {
+    Shift { corruptions: vec![Corruption::Fog.into()], test_images: Some(1000), ..glyphs(method) }
+}
+
+/// Fog in batches from 1 to 200.
+fn batch_sizes(seeds: Option<u64>) -> Vec<Cell> {
+    let rows = [("Source", Method::Source), ("BN", BN), ("Tent", tent(Adaptation::TENT)), ("Tent, guarded", guarded())];
+    let mut cells = Vec::new();
+    for batch_size in [1, 4, 16, 64, 200] {
+        for (name, method) in rows {
+            for seed in 0..seeds.unwrap_or(5) {
+                let shift = Shift { batch_size, ..one_shift(method) };
+                cells.push(Cell::new("batch-size", &format!("batch {batch_size}"), name, seed, &shift).costs(0.4));
+            }
+        }
+    }
+    cells
+}
+
+/// Fog with the classes mixed, and one after the other.
+fn orders(seeds: Option<u64>) -> Vec<Cell> {
+    let rows = [("Source", Method::Source), ("BN", BN), ("Tent", tent(Adaptation::TENT)), ("Tent, guarded", guarded())];
+    let mut cells = Vec::new();
+    for (setting, order) in [("shuffled", Order::Shuffled), ("sorted by class", Order::Sorted)] {
+        for (name, method) in rows {
+            for seed in 0..seeds.unwrap_or(5) {
+                let shift = Shift { order, ..one_shift(method) };
+                cells.push(Cell::new("order", setting, name, seed, &shift).costs(0.4));
+            }
+        }
+    }
+    cells
+}
+
+/// A learning rate a hundred times too high, with each fallback.
+fn collapse(seeds: Option<u64>) -> Vec<Cell> {
+    let hot = |fallback| Method::Tent(Adaptation { learning_rate: Some(0.1), fallback, ..Adaptation::TENT });
+    let rows = [
+        ("BN", BN),
+        ("Tent, no fallback", hot(None)),
+        ("Tent, fallback reset", hot(Some(Fallback::Reset))),
+        ("Tent, fallback stop", hot(Some(Fallback::Stop))),
+    ];
+    let mut cells = Vec::new();
+    for (name, method) in rows {
+        for seed in 0..seeds.unwrap_or(5) {
+            let shift = Shift { batch_size: 50, test_images: None, ..one_shift(method) };
+            cells.push(Cell::new("collapse", "learning rate 0.1", name, seed, &shift));
+        }
+    }
+    cells
+}
