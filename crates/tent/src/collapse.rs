@@ -30,9 +30,9 @@ pub enum Fallback {
 }
 
 impl Default for Collapse {
-    /// Diversity below 0.3 over about ten batches, return to the source.
+    /// Diversity below 0.3 over about two batches, return to the source.
     fn default() -> Self {
-        Self { min_diversity: 0.3, momentum: 0.9, fallback: Fallback::Reset }
+        Self { min_diversity: 0.3, momentum: 0.5, fallback: Fallback::Reset }
     }
 }
 

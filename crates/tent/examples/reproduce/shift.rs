@@ -30,6 +30,8 @@ pub(crate) struct Shift {
     pub(crate) order: Order,
     /// Test images of each extra corruption by which the learning rate is chosen.
     pub(crate) tuning_images: usize,
+    /// Images in a batch while it is chosen.
+    pub(crate) tuning_batch: usize,
     /// Take the published corrupted files where they are found.
     pub(crate) published: bool,
 }
@@ -156,7 +158,7 @@ impl Fresh<'_> {
             return Ok(None);
         }
         let goal = adaptation.objective;
-        let what = (goal, &shift.source, shift.severity, shift.batch_size, shift.tuning_images);
+        let what = (goal, &shift.source, shift.severity, shift.tuning_batch, shift.tuning_images);
         let key = format!("tuning {} {}", streams.root_seed(), serde_json::to_string(&what)?);
         let bytes = context.artifact(&key, || {
             let held_out = images.train.sample(shift.tuning_images, &mut streams.substream(Stream::Data, 2))?;
@@ -167,7 +169,7 @@ impl Fresh<'_> {
                 &held_out,
                 severity,
                 &images.normalization,
-                shift.batch_size,
+                shift.tuning_batch,
                 streams,
                 device,
             )?;

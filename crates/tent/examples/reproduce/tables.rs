@@ -45,6 +45,7 @@ fn shift(method: Method, source: Source) -> Shift {
         batch_size: 200,
         order: Order::Shuffled,
         tuning_images: 1000,
+        tuning_batch: 200,
         published: false,
     }
 }
