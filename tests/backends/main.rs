@@ -1,4 +1,4 @@
-//! Agreement of the backends: the same SAM step on flex, ndarray and wgpu.
+//! Agreement of the backends: the same steps of SAM and of Tent on flex, ndarray and wgpu.
 //!
 //! On flex the layers run with the kernels of `rekindle-kernels`, which pass what other backends hold to Burn's own
 //! operations: agreement shows both.
@@ -8,20 +8,24 @@
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::nn::loss::CrossEntropyLossConfig;
-use burn::optim::SgdConfig;
 use burn::optim::momentum::MomentumConfig;
+use burn::optim::{AdamConfig, SgdConfig};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rekindle_sam::{Adaptive, SamConfig};
 use rekindle_shared::backend;
 use rekindle_shared::model::try_init_seeded;
-use rekindle_shared::networks::{Mlp, MlpConfig, SmallCnn, SmallCnnConfig};
+use rekindle_shared::networks::{Mlp, MlpConfig, ResNet, ResNetConfig, SmallCnn, SmallCnnConfig};
+use rekindle_tent::{Outcome, TentConfig};
 
 /// Largest difference between parameters after a step, relative to the largest parameter of the tensor.
 ///
 /// A step moves parameters by about a thousandth of that, so that a wrong gradient differs by far more.
 const TOLERANCE: f64 = 1e-5;
+
+/// Largest difference between logits of Tent, relative to the largest logit of the batch.
+const TENT_TOLERANCE: f64 = 1e-5;
 
 const BATCH: usize = 16;
 const CLASSES: usize = 10;
@@ -104,6 +108,46 @@ fn a_sam_step_of_a_cnn_with_batch_norm_agrees() {
     let config = SmallCnnConfig::new().with_in_channels(3).with_n_classes(CLASSES).with_size([16, 16]);
     let model = try_init_seeded(4, &on_flex(), |device| config.init(device)).unwrap();
     agree(&model, &[3, 16, 16], |model: &SmallCnn, x| model.forward(x.reshape([BATCH, 3, 16, 16])));
+}
+
+/// The logits of five batches that Tent adapts to, one after the other.
+fn adapted(name: &str, model: &ResNet, config: &TentConfig) -> Vec<Vec<f64>> {
+    let device = backend::open(name).unwrap_or_else(|error| panic!("{error}"));
+    let mut rng = ChaCha8Rng::seed_from_u64(12);
+    let mut tent = config.init(&model.clone().fork(&device.clone().autodiff()), AdamConfig::new().init()).unwrap();
+    let mut adapt = |_| {
+        let pixels: Vec<f32> = (0..2 * BATCH * 3 * 16 * 16).map(|_| rng.random_range(-1.0..1.0)).collect();
+        let images = Tensor::<4>::from_data(TensorData::new(pixels, [2 * BATCH, 3, 16, 16]), &device);
+        let adapted = tent.adapt(images, |model, images| model.forward(images)).unwrap();
+        assert_eq!(adapted.report.outcome, Outcome::Updated, "{name}");
+        adapted.logits.into_data().iter::<f64>().collect()
+    };
+    (0..5).map(&mut adapt).collect()
+}
+
+/// Largest difference of two batches' logits, relative to the largest of the first.
+fn difference(expected: &[f64], found: &[f64]) -> f64 {
+    assert_eq!(expected.len(), found.len());
+    let scale = expected.iter().fold(0.0_f64, |scale, logit| scale.max(logit.abs()));
+    expected.iter().zip(found).map(|(a, b)| (a - b).abs() / scale).fold(0.0, f64::max)
+}
+
+#[test]
+fn five_adaptation_steps_of_tent_agree() {
+    let config = ResNetConfig::new().with_depth(8).with_width(4);
+    let model = try_init_seeded(5, &on_flex(), |device| config.init(device)).unwrap();
+    let reference = adapted("flex", &model, &TentConfig::new());
+    let unadapted = adapted("flex", &model, &TentConfig::new().with_learning_rate(0.0));
+    let moved = difference(&reference[4], &unadapted[4]);
+    println!("flex: four steps move the logits of the fifth batch by {moved:.1e}");
+    assert!(moved > 1000.0 * TENT_TOLERANCE, "the steps move the logits by {moved:.1e} only");
+    for name in ["ndarray", "wgpu"] {
+        for (batch, (expected, found)) in reference.iter().zip(&adapted(name, &model, &TentConfig::new())).enumerate() {
+            let worst = difference(expected, found);
+            println!("{name}: batch {batch}: largest relative difference {worst:.1e}");
+            assert!(worst <= TENT_TOLERANCE, "{name}: the logits of batch {batch} differ by {worst:.1e}");
+        }
+    }
 }
 
 #[test]
