@@ -162,7 +162,7 @@ impl<M: Module> Tent<M> {
             if grads.is_empty() {
                 return Err(TentError::LogitsWithoutGraph);
             }
-            let figures = Figures::read(loss, Some(squared_norm(&self.model, &grads)))?;
+            let figures = Figures::read(loss, finite_check(&input), Some(squared_norm(&self.model, &grads)))?;
             let learns = figures.kept > 0.0;
             if learns {
                 let model = self.model.clone();
@@ -221,9 +221,10 @@ impl<M: Module> Tent<M> {
         input: Tensor<D>,
         forward: &impl Fn(&M, Tensor<D>) -> Tensor<2>,
     ) -> Result<(Tensor<2>, Figures), TentError> {
+        let check = finite_check(&input);
         let logits = self.logits(input, forward)?;
         self.check_classes(&logits)?;
-        let figures = Figures::read(Loss::of(logits.clone(), &self.config), None)?;
+        let figures = Figures::read(Loss::of(logits.clone(), &self.config), check, None)?;
         Ok((logits, figures))
     }
 
@@ -342,14 +343,15 @@ impl<M> std::fmt::Debug for Tent<M> {
 }
 
 impl Figures {
-    /// Reads everything at once.
-    fn read(loss: Loss, squared_gradient: Option<Tensor<1>>) -> Result<Self, TentError> {
+    /// Reads everything at once; `input` is the [`finite_check`] of the batch.
+    fn read(loss: Loss, input: Tensor<1>, squared_gradient: Option<Tensor<1>>) -> Result<Self, TentError> {
         let has_gradient = squared_gradient.is_some();
-        let heads = [Some(loss.loss.inner()), Some(loss.entropy), Some(loss.kept), squared_gradient];
+        let heads = [Some(loss.loss.inner()), Some(loss.entropy), Some(loss.kept), Some(input), squared_gradient];
         let mut values = read(heads.into_iter().flatten().chain([loss.probabilities]).collect());
-        let probabilities = values.split_off(if has_gradient { 4 } else { 3 });
-        let squared_gradient = has_gradient.then(|| values[3]);
+        let probabilities = values.split_off(if has_gradient { 5 } else { 4 });
+        let squared_gradient = has_gradient.then(|| values[4]);
         let finite = |value: f64, what| if value.is_finite() { Ok(()) } else { Err(TentError::NonFinite { what }) };
+        finite(values[3], "inputs")?;
         finite(values[1], "logits")?;
         finite(values[0], "logits")?;
         finite(squared_gradient.unwrap_or(0.0), "gradients")?;
@@ -375,6 +377,11 @@ fn squared_norm<M: Module>(model: &M, grads: &GradientsParams) -> Tensor<1> {
     let mut squares = Squares { grads, sums: Vec::new() };
     model.visit(&mut squares);
     Tensor::cat(squares.sums, 0).sum()
+}
+
+/// 0 for a finite input, NaN for another, `[1]`: a network may swallow an infinity without a trace in its logits.
+fn finite_check<const D: usize>(input: &Tensor<D>) -> Tensor<1> {
+    input.clone().inner().mul_scalar(0.0).sum()
 }
 
 /// Where the input is not finite, if it is not.

@@ -81,13 +81,9 @@ fn options() -> impl Strategy<Value = TentConfig> {
     )
 }
 
-/// A size of a batch and a value to put into it.
-///
-/// Under source statistics a ReLU can make 0 of an infinity, which then shows in the gradients alone: batches that are
-/// too small to have any get NaN.
+/// A size of a batch and a value to put into it: an infinity, too, of which a ReLU may leave no trace in the logits.
 fn not_finite() -> impl Strategy<Value = (usize, f32)> {
-    let infinity = prop_oneof![Just(f32::INFINITY), Just(f32::NEG_INFINITY)];
-    prop_oneof![(1_usize..40, Just(f32::NAN)), (16_usize..40, infinity)]
+    (1_usize..40, prop_oneof![Just(f32::NAN), Just(f32::INFINITY), Just(f32::NEG_INFINITY)])
 }
 
 proptest! {
