@@ -7,3 +7,4 @@ pub mod data;
 pub mod model;
 #[cfg(feature = "networks")]
 pub mod networks;
+pub mod state;

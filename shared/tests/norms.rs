@@ -110,6 +110,24 @@ fn every_norm_layer_is_found_with_its_kind_and_parameters() {
     assert!(norm_layers(&LinearConfig::new(2, 2).init(&Device::flex())).is_empty());
 }
 
+/// A norm layer with another one between its fields.
+#[derive(Module, Debug)]
+struct NestedNorm {
+    scale: Param<Tensor<1>>,
+    inner: LayerNorm,
+    shift: Param<Tensor<1>>,
+}
+
+#[test]
+fn a_norm_layer_around_another_is_listed_once() {
+    let device = Device::flex();
+    let vector = || Param::from_data([1.0; 4], &device);
+    let nested = NestedNorm { scale: vector(), inner: LayerNormConfig::new(4).init(&device), shift: vector() };
+    let layers = norm_layers(&nested);
+    let found: Vec<_> = layers.iter().map(|layer| (layer.path.as_str(), layer.affine().count())).collect();
+    assert_eq!(found, [("", 2), ("inner", 2)]);
+}
+
 #[test]
 fn batch_statistics_switch_batch_norm_on_and_dropout_off() {
     let device = Device::flex().autodiff();

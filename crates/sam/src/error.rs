@@ -1,3 +1,4 @@
+use rekindle_shared::state::StateFileError;
 use thiserror::Error;
 
 /// Why a configuration, a model, a loss or a saved state was refused.
@@ -59,13 +60,6 @@ pub enum SamError {
     #[error("not a saved SAM state: {0}; load what `save` or `into_bytes` of the same version wrote")]
     InvalidState(String),
     /// A state could not be read or written.
-    #[error("cannot {action} the SAM state at {path}: {reason}")]
-    Io {
-        /// `read` or `write`.
-        action: &'static str,
-        /// The file.
-        path: String,
-        /// What the operating system said.
-        reason: String,
-    },
+    #[error(transparent)]
+    File(#[from] StateFileError),
 }

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use burn::tensor::Bytes;
+use rekindle_shared::state;
 
 use crate::config::validate_rho;
 use crate::{Sam, SamError};
@@ -70,28 +71,17 @@ impl Sam {
     ///
     /// # Errors
     ///
-    /// [`SamError::Io`] with the path and what the system said.
+    /// [`SamError::File`] with the path and what the system said, and as `to_bytes`.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), SamError> {
-        let path = path.as_ref();
-        let mut partial = path.as_os_str().to_owned();
-        partial.push(".partial");
-        std::fs::write(&partial, self.to_bytes()?)
-            .and_then(|()| std::fs::rename(&partial, path))
-            .map_err(|error| io("write", path, &error))
+        Ok(state::write(path.as_ref(), &self.to_bytes()?)?)
     }
 
     /// Reads what [`save`](Self::save) wrote: [`from_bytes`](Self::from_bytes).
     ///
     /// # Errors
     ///
-    /// [`SamError::Io`] if the file cannot be read, [`SamError::InvalidState`] if it is not a state.
+    /// [`SamError::File`] if the file cannot be read, [`SamError::InvalidState`] if it is not a state.
     pub fn load(self, path: impl AsRef<Path>) -> Result<Self, SamError> {
-        let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(|error| io("read", path, &error))?;
-        self.from_bytes(&bytes)
+        self.from_bytes(&state::read(path.as_ref())?)
     }
-}
-
-fn io(action: &'static str, path: &Path, error: &std::io::Error) -> SamError {
-    SamError::Io { action, path: path.display().to_string(), reason: error.to_string() }
 }

@@ -1,14 +1,16 @@
-use burn::module::{Module, ModuleVisitor, Param, ParamGroup, ParamId};
+use burn::module::{Module, ParamGroup, ParamId};
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::Tensor;
 use rekindle_shared::model::{
-    BatchStatistics, NormLayer, NormState, RunningStatistics, deep_copy, norm_layers, norm_state, parameters, read,
-    restore_norm_state, restore_running_statistics, running_statistics, with_source_statistics,
+    BatchStatistics, NormLayer, NormState, RunningStatistics, deep_copy, norm_state, restore_norm_state,
+    restore_running_statistics, running_statistics, with_source_statistics,
 };
 
 use crate::collapse::Monitor;
+use crate::figures::{Figures, finite_check, non_finite_input, squared_norm};
 use crate::forward::{onto, prepared, run};
 use crate::objective::Loss;
+use crate::select::Selection;
 use crate::{Adapted, Fallback, Logits, Outcome, Report, Reset, SmallBatch, TentConfig, TentError, Totals};
 
 /// A model that adapts to the batches it predicts, by [`TentConfig::init`].
@@ -39,37 +41,9 @@ pub(crate) struct Progress {
     pub(crate) n_classes: Option<usize>,
 }
 
-/// Figures of a forward pass, read from the device.
-struct Figures {
-    entropy: f64,
-    kept: f64,
-    squared_gradient: Option<f64>,
-    probabilities: Vec<f64>,
-}
-
 impl<M: Module> Tent<M> {
     pub(crate) fn new(config: TentConfig, model: &M, optimizer: ModuleOptimizer) -> Result<Self, TentError> {
-        let mut layers = norm_layers(model);
-        if layers.is_empty() {
-            return Err(TentError::NoNormLayers { layers: layer_types(model) });
-        }
-        let listed = parameters(model);
-        let excluded = |id: &ParamId| {
-            let path = listed.iter().find(|parameter| parameter.id == *id).map(|parameter| parameter.path.as_str());
-            config.exclude.as_ref().is_some_and(|group| group.matches(id, path))
-        };
-        let mut adapted: Vec<ParamId> = Vec::new();
-        let paths: Vec<String> = layers.iter().map(|layer| layer.path.clone()).collect();
-        layers.retain(|layer| {
-            let ids: Vec<_> = layer.affine().filter(|id| !excluded(id)).collect();
-            let any = !ids.is_empty();
-            // A layer in two places, or weights that are tied, are adapted once.
-            adapted.extend(ids.into_iter().filter(|id| !adapted.contains(id)).collect::<Vec<_>>());
-            any
-        });
-        if adapted.is_empty() {
-            return Err(TentError::NothingToAdapt { layers: paths });
-        }
+        let Selection { layers, ids: adapted } = Selection::of(model, config.exclude.as_ref())?;
         let model = prepared(model, config.statistics).no_grad();
         let model = model.set_require_grad_group(ParamGroup::from_ids(adapted.clone()), true);
         let (source, source_statistics) = (norm_state(&model), running_statistics(&model));
@@ -149,44 +123,26 @@ impl<M: Module> Tent<M> {
         forward: &impl Fn(&M, Tensor<D>) -> Tensor<2>,
     ) -> Result<Adapted, TentError> {
         let batch_size = input.dims()[0];
-        let mut first = None;
-        let mut last = None;
-        for _ in 0..self.config.steps {
-            let logits = run(&self.model, self.config.statistics, input.clone(), forward)?;
-            self.check_classes(&logits)?;
-            let loss = Loss::of(logits.clone(), &self.config);
-            if !loss.loss.is_tracked() {
-                return Err(TentError::LogitsWithoutGraph);
-            }
-            let grads = GradientsParams::from_grads(loss.loss.clone().backward(), &self.model);
-            if grads.is_empty() {
-                return Err(TentError::LogitsWithoutGraph);
-            }
-            let figures = Figures::read(loss, finite_check(&input), Some(squared_norm(&self.model, &grads)))?;
-            let learns = figures.kept > 0.0;
-            if learns {
-                let model = self.model.clone();
-                self.model = self.optimizer.step(self.config.learning_rate, model, grads);
-                self.progress.totals.updates += 1;
-            }
-            last = Some((logits.inner(), figures.probabilities.clone()));
-            first.get_or_insert(figures);
-            if !learns {
+        let (mut logits, first) = self.step(input.clone(), forward)?;
+        let (mut kept, mut probabilities) = (first.kept, first.probabilities.clone());
+        for _ in 1..self.config.steps {
+            // Without an update the next pass would be this one again.
+            if kept == 0.0 {
                 break;
             }
+            let figures;
+            (logits, figures) = self.step(input.clone(), forward)?;
+            (kept, probabilities) = (figures.kept, figures.probabilities);
         }
-        let (Some(first), Some((mut logits, mut probabilities))) = (first, last) else {
-            return Err(TentError::Option { name: "steps", rule: "at least 1", value: 0.0 });
-        };
         let outcome = if first.kept > 0.0 { Outcome::Updated } else { Outcome::Filtered };
         if outcome == Outcome::Filtered {
             self.progress.totals.filtered_batches += 1;
         } else if self.config.logits == Logits::AfterUpdate {
-            let (after, figures) = self.observe(input.clone(), forward)?;
-            (logits, probabilities) = (after, figures.probabilities);
+            let figures;
+            (logits, figures) = self.observe(input.clone(), forward)?;
+            probabilities = figures.probabilities;
         }
-        let figures = Figures { probabilities, ..first };
-        let mut adapted = self.report(logits, figures, outcome, batch_size);
+        let mut adapted = self.report(logits, Figures { probabilities, ..first }, outcome, batch_size);
         if let Some(collapse) = self.config.collapse
             && adapted.report.diversity < collapse.min_diversity
         {
@@ -199,6 +155,31 @@ impl<M: Module> Tent<M> {
             }
         }
         Ok(adapted)
+    }
+
+    /// A forward pass with its update, if a row is learned from. Returns the logits of the pass, below autodiff.
+    fn step<const D: usize>(
+        &mut self,
+        input: Tensor<D>,
+        forward: &impl Fn(&M, Tensor<D>) -> Tensor<2>,
+    ) -> Result<(Tensor<2>, Figures), TentError> {
+        let check = finite_check(&input);
+        let logits = run(&self.model, self.config.statistics, input, forward)?;
+        self.check_classes(&logits)?;
+        let loss = Loss::of(logits.clone(), &self.config);
+        if !loss.loss.is_tracked() {
+            return Err(TentError::LogitsWithoutGraph);
+        }
+        let grads = GradientsParams::from_grads(loss.loss.clone().backward(), &self.model);
+        if grads.is_empty() {
+            return Err(TentError::LogitsWithoutGraph);
+        }
+        let figures = Figures::read(loss, check, Some(squared_norm(&self.model, &grads)))?;
+        if figures.kept > 0.0 {
+            self.model = self.optimizer.step(self.config.learning_rate, self.model.clone(), grads);
+            self.progress.totals.updates += 1;
+        }
+        Ok((logits.inner(), figures))
     }
 
     fn report(&mut self, logits: Tensor<2>, figures: Figures, outcome: Outcome, batch_size: usize) -> Adapted {
@@ -340,68 +321,4 @@ impl<M> std::fmt::Debug for Tent<M> {
             .field("totals", &self.progress.totals)
             .finish_non_exhaustive()
     }
-}
-
-impl Figures {
-    /// Reads everything at once; `input` is the [`finite_check`] of the batch.
-    fn read(loss: Loss, input: Tensor<1>, squared_gradient: Option<Tensor<1>>) -> Result<Self, TentError> {
-        let has_gradient = squared_gradient.is_some();
-        let heads = [Some(loss.loss.inner()), Some(loss.entropy), Some(loss.kept), Some(input), squared_gradient];
-        let mut values = read(heads.into_iter().flatten().chain([loss.probabilities]).collect());
-        let probabilities = values.split_off(if has_gradient { 5 } else { 4 });
-        let squared_gradient = has_gradient.then(|| values[4]);
-        let finite = |value: f64, what| if value.is_finite() { Ok(()) } else { Err(TentError::NonFinite { what }) };
-        finite(values[3], "inputs")?;
-        finite(values[1], "logits")?;
-        finite(values[0], "logits")?;
-        finite(squared_gradient.unwrap_or(0.0), "gradients")?;
-        Ok(Self { entropy: values[1], kept: values[2], squared_gradient, probabilities })
-    }
-}
-
-/// Σ g² over all gradients, `[1]`.
-fn squared_norm<M: Module>(model: &M, grads: &GradientsParams) -> Tensor<1> {
-    struct Squares<'a> {
-        grads: &'a GradientsParams,
-        sums: Vec<Tensor<1>>,
-    }
-    impl ModuleVisitor for Squares<'_> {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            if param.is_require_grad()
-                && let Some(grad) = self.grads.get::<D>(param.id)
-            {
-                self.sums.push((grad.clone() * grad).sum());
-            }
-        }
-    }
-    let mut squares = Squares { grads, sums: Vec::new() };
-    model.visit(&mut squares);
-    Tensor::cat(squares.sums, 0).sum()
-}
-
-/// 0 for a finite input, NaN for another, `[1]`: a network may swallow an infinity without a trace in its logits.
-fn finite_check<const D: usize>(input: &Tensor<D>) -> Tensor<1> {
-    input.clone().inner().mul_scalar(0.0).sum()
-}
-
-/// Where the input is not finite, if it is not.
-fn non_finite_input<const D: usize>(input: Tensor<D>) -> Option<TentError> {
-    let batch_size = input.dims()[0];
-    let per_sample: Tensor<2> = input.inner().reshape([batch_size as i32, -1]);
-    let counts = per_sample.is_finite().bool_not().int().sum_dim(1);
-    let counts: Vec<i64> = counts.into_data().iter::<i64>().collect();
-    let sample = counts.iter().position(|count| *count > 0)?;
-    Some(TentError::NonFiniteInput { count: counts.iter().sum::<i64>() as usize, sample })
-}
-
-/// Types of the layers of a module, each with the path of its first.
-fn layer_types<M: Module>(model: &M) -> Vec<String> {
-    let mut types: Vec<(String, String)> = Vec::new();
-    for parameter in parameters(model) {
-        if !types.iter().any(|(name, _)| *name == parameter.module) {
-            let path = parameter.path.rsplit_once('.').map_or("", |(layer, _)| layer).to_owned();
-            types.push((parameter.module, path));
-        }
-    }
-    types.into_iter().map(|(name, path)| if path.is_empty() { name } else { format!("{name} ({path})") }).collect()
 }

@@ -1,4 +1,5 @@
 use rekindle_shared::model::StatisticsError;
+use rekindle_shared::state::StateFileError;
 use thiserror::Error;
 
 /// Why a model, an option or a batch was refused. What was there before is unchanged.
@@ -92,16 +93,9 @@ pub enum TentError {
     /// Bytes that are no state, or the state of another model.
     #[error("invalid Tent state: {0}")]
     InvalidState(String),
-    /// A file that cannot be written or read.
-    #[error("cannot {action} {path}: {reason}")]
-    Io {
-        /// `read` or `write`.
-        action: &'static str,
-        /// The file.
-        path: String,
-        /// What the system said.
-        reason: String,
-    },
+    /// A state could not be read or written.
+    #[error(transparent)]
+    File(#[from] StateFileError),
 }
 
 /// The first few names.

@@ -7,10 +7,12 @@ mod collapse;
 mod config;
 mod entropy;
 mod error;
+mod figures;
 mod forward;
 mod norm;
 mod objective;
 mod report;
+mod select;
 mod state;
 
 pub use adapt::Tent;

@@ -1,8 +1,9 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
-use rekindle_shared::model::{BatchStatistics, NormKind, NormState, norm_layers, norm_state, restore_norm_state};
+use rekindle_shared::model::{BatchStatistics, NormKind, NormState, norm_layers, norm_state, read, restore_norm_state};
 
 use crate::TentError;
+use crate::figures::{finite_check, non_finite_input};
 use crate::forward::{onto, prepared, run};
 
 /// Predictions by other statistics than the source's, without any update of parameters: the baselines of Tent.
@@ -59,21 +60,39 @@ impl<M: Module> NormAdaptation<M> {
     /// # Errors
     ///
     /// [`TentError::OutsideOfScope`] if mixed statistics are asked of batch norms that `forward` calls by Burn's own
-    /// `forward`, [`TentError::EmptyBatch`], [`TentError::TooFewClasses`].
+    /// `forward`, [`TentError::EmptyBatch`], [`TentError::TooFewClasses`]. A moving average refuses what is not finite, in
+    /// the input or the logits, and is then as before; other statistics don't look, and a NaN of the input gives NaN logits.
     pub fn predict<const D: usize>(
         &mut self,
         input: Tensor<D>,
         forward: impl Fn(&M, Tensor<D>) -> Tensor<2>,
     ) -> Result<Tensor<2>, TentError> {
         let input = onto(&self.model, input)?;
-        Ok(run(&self.model, self.statistics, input, &forward)?.inner())
+        let BatchStatistics::Ema { .. } = self.statistics else {
+            return Ok(run(&self.model, self.statistics, input, &forward)?.inner());
+        };
+        let before = norm_state(&self.model);
+        let result = run(&self.model, self.statistics, input.clone(), &forward).and_then(|logits| {
+            let logits = logits.inner();
+            let checks = vec![finite_check(&input), finite_check(&logits)];
+            match read(checks).iter().all(|check| check.is_finite()) {
+                true => Ok(logits),
+                false => Err(non_finite_input(input).unwrap_or(TentError::NonFinite { what: "logits" })),
+            }
+        });
+        if result.is_err() {
+            self.restore(&before);
+        }
+        result
     }
 
     /// Sets a moving average back to the source statistics.
     pub fn reset(&mut self) {
-        // The state is that of this very model.
-        if let Ok(model) = restore_norm_state(self.model.clone(), &self.source) {
-            self.model = model;
-        }
+        self.restore(&self.source.clone());
+    }
+
+    fn restore(&mut self, state: &NormState) {
+        let restored = restore_norm_state(self.model.clone(), state);
+        self.model = restored.expect("a state of this very model fits it");
     }
 }

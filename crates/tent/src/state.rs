@@ -7,6 +7,7 @@ use burn::module::{Module, ParamGroup};
 use burn::store::ModuleRecord;
 use burn::tensor::Bytes;
 use rekindle_shared::model::norm_layers;
+use rekindle_shared::state;
 
 use crate::adapt::Progress;
 use crate::collapse::Monitor;
@@ -111,25 +112,18 @@ impl<M: Module> Tent<M> {
     ///
     /// # Errors
     ///
-    /// [`TentError::Io`] with the path and what the system said.
+    /// [`TentError::File`] with the path and what the system said, and as `to_bytes`.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), TentError> {
-        let path = path.as_ref();
-        let mut partial = path.as_os_str().to_owned();
-        partial.push(".partial");
-        std::fs::write(&partial, self.to_bytes()?)
-            .and_then(|()| std::fs::rename(&partial, path))
-            .map_err(|error| io("write", path, &error))
+        Ok(state::write(path.as_ref(), &self.to_bytes()?)?)
     }
 
     /// Reads what [`save`](Self::save) wrote: [`from_bytes`](Self::from_bytes).
     ///
     /// # Errors
     ///
-    /// [`TentError::Io`] if the file cannot be read, [`TentError::InvalidState`] if it is not a state.
+    /// [`TentError::File`] if the file cannot be read, [`TentError::InvalidState`] if it is not a state.
     pub fn load(self, path: impl AsRef<Path>) -> Result<Self, TentError> {
-        let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(|error| io("read", path, &error))?;
-        self.from_bytes(&bytes)
+        self.from_bytes(&state::read(path.as_ref())?)
     }
 
     /// γ, β and running statistics of the norm layers.
@@ -148,8 +142,4 @@ fn take(rest: &mut &[u8]) -> Result<[u8; 8], TentError> {
 
 fn refuse(reason: &str) -> TentError {
     TentError::InvalidState(reason.to_owned())
-}
-
-fn io(action: &'static str, path: &Path, error: &std::io::Error) -> TentError {
-    TentError::Io { action, path: path.display().to_string(), reason: error.to_string() }
 }

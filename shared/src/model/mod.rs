@@ -5,6 +5,7 @@
 //! - [`running_statistics`] and [`restore_running_statistics`]: those of batch norm at one moment;
 //! - [`norm_layers`], [`norm_state`] and [`restore_norm_state`]: what test-time adaptation changes;
 //! - [`with_batch_statistics`], [`with_source_statistics`] and [`normalize_with`]: by which statistics batch norm normalizes;
+//! - `replay_with` (feature `capture`): the same for batch norms that a network calls by Burn's own `forward`, without gradients;
 //! - [`Layer`] and [`observe()`]: the inputs of a network's layers;
 //! - [`init_seeded`]: weights that a seed decides.
 //!
@@ -37,6 +38,8 @@ pub use norm::{
     AdaptiveBatchNorm, BatchStatistics, NormKind, NormLayer, NormState, StatisticsError, batch_norms_outside,
     norm_layers, norm_state, normalize_with, restore_norm_state, with_batch_statistics, with_source_statistics,
 };
+#[cfg(feature = "capture")]
+pub use norm::{ReplayError, replay_with};
 pub use observe::{Observation, layer_weights, observe, unobserved};
 pub use parameter::{Parameter, ParameterKind, parameters, select};
 pub use read::read;

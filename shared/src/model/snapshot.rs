@@ -45,6 +45,12 @@ impl Snapshot {
         save.snapshot
     }
 
+    /// Of these tensors, below autodiff.
+    #[cfg(feature = "capture")]
+    pub(crate) fn from_values<const D: usize>(values: HashMap<ParamId, Tensor<D>>) -> Self {
+        Self { values: values.into_iter().map(|(id, value)| (id, Box::new(value) as Box<dyn Saved>)).collect() }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.values.len()
     }

@@ -145,7 +145,7 @@ impl HessianConfig {
             let moved = displaced(deep_copy(model), unit.clone().map(|part| part.mul_scalar(distance)));
             let value = loss(&moved);
             let pass = Pass::backward(&moved, value, 1.0)?;
-            Ok(ParameterVector::gradients(model, &pass.grads, |_| true))
+            Ok::<_, SamError>(ParameterVector::gradients(model, &pass.grads, |_| true))
         };
         let (ahead, behind) = (gradient_at(self.h)?, gradient_at(-self.h)?);
         let zeros = unit.clone().map(|part| part.zeros_like());

@@ -4,6 +4,7 @@ use burn::module::Module;
 use burn::optim::{AdamConfig, ModuleOptimizer};
 use burn::store::ModuleRecord;
 use rekindle_sam::{Direction, RhoSchedule, Sam, SamConfig, SamError};
+use rekindle_shared::state::StateFileError;
 
 use crate::common::*;
 
@@ -53,10 +54,11 @@ fn a_radius_set_by_hand_and_the_step_are_part_of_the_state() {
     std::fs::remove_dir_all(&folder).unwrap();
     let error = SamConfig::new().init(sgd(0.9)).unwrap().load(&path).err().unwrap();
     assert!(
-        matches!(&error, SamError::Io { action: "read", .. }) && error.to_string().contains("sam.state"),
+        matches!(&error, SamError::File(StateFileError { action: "read", .. }))
+            && error.to_string().contains("sam.state"),
         "{error}"
     );
-    assert!(matches!(sam.save(&path).err(), Some(SamError::Io { action: "write", .. })));
+    assert!(matches!(sam.save(&path).err(), Some(SamError::File(StateFileError { action: "write", .. }))));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::Device;
+use rekindle_shared::state::StateFileError;
 use rekindle_tent::{Tent, TentError};
 
 use crate::common::{ConvNet, Net, adam, bare, images, step, tent, values};
@@ -50,5 +51,5 @@ fn what_is_no_state_is_refused() {
     values(other.adapt(images(1, 8, &device), |net, x| net.forward(x)).unwrap().logits);
     assert!(refused(tent(&bare(), &device), &other.to_bytes().unwrap()).contains("tensors of norm layers"));
     let missing = tent(&bare(), &device).load("/no/such/file").unwrap_err();
-    assert!(matches!(missing, TentError::Io { action: "read", .. }), "{missing}");
+    assert!(matches!(&missing, TentError::File(StateFileError { action: "read", .. })), "{missing}");
 }

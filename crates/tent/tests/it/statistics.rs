@@ -2,7 +2,7 @@
 
 use burn::tensor::Device;
 use rekindle_shared::model::AdaptiveBatchNorm;
-use rekindle_tent::{BatchStatistics, NormAdaptation, Outcome, TentConfig};
+use rekindle_tent::{BatchStatistics, NormAdaptation, Outcome, TentConfig, TentError};
 
 use crate::common::{ConvNet, Net, adam, bare, images, rows, values};
 
@@ -65,6 +65,23 @@ fn a_moving_average_follows_the_stream_and_returns_on_a_reset() {
     assert_ne!(next(&mut norm), first);
     norm.reset();
     assert_eq!(next(&mut norm), first);
+}
+
+#[test]
+fn a_moving_average_is_not_poisoned_by_a_batch_that_is_refused() {
+    let device = Device::flex();
+    let ema = BatchStatistics::Ema { momentum: 0.5 };
+    let run = |poison: bool| {
+        let mut norm = NormAdaptation::new(&ConvNet::new(&device), ema).unwrap();
+        let mut next = |x| norm.predict(x, |net, x| net.forward(x));
+        next(images(1, 12, &device)).unwrap();
+        if poison {
+            let error = next(images(2, 12, &device) * f32::NAN).unwrap_err();
+            assert_eq!(error, TentError::NonFiniteInput { count: 12 * 64, sample: 0 });
+        }
+        values(next(images(3, 12, &device)).unwrap())
+    };
+    assert_eq!(run(true), run(false));
 }
 
 /// A network that calls its layers by Burn's `forward` needs our batch norm for mixtures, and nothing else.

@@ -45,6 +45,11 @@ impl Artifacts {
         Self { folder, reads: format!("{names:?}"), version: Some(version).filter(|_| *source != BuildInfo::UNKNOWN) }
     }
 
+    /// Artifacts that are made anew each time.
+    pub(super) fn none() -> Self {
+        Self { folder: PathBuf::new(), reads: String::new(), version: None }
+    }
+
     /// The bytes stored under `key`, or those of `make`, which are then stored.
     pub(super) fn get(&self, key: &str, make: impl FnOnce() -> Result<Vec<u8>, Failure>) -> Result<Vec<u8>, Failure> {
         let Some(place) = self.place(key) else { return make() };

@@ -87,6 +87,19 @@ pub struct Context {
 }
 
 impl Context {
+    /// A context outside of a worker, for tests of cells: nothing is reported and no artifact is stored.
+    pub fn detached(backend: &str, data: DataDir) -> Self {
+        let artifacts = artifact::Artifacts::none();
+        Self {
+            backend: backend.into(),
+            data,
+            threads: host::threads(),
+            report: false,
+            last: Mutex::new(None),
+            artifacts,
+        }
+    }
+
     /// Tells the driver that `done` of `total` units of the cell's work are finished.
     pub fn progress(&self, done: usize, total: usize) {
         if !self.report || total == 0 {

@@ -99,11 +99,13 @@ impl List {
     /// The layer whose field is being visited, listed when its first field is entered.
     fn layer(&mut self) -> Option<&mut NormLayer> {
         let (kind, path) = (NormKind::of(self.path.innermost()?)?, self.path.parent());
-        if self.found.last().is_none_or(|last| last.path != path) {
+        // Not always the last: a norm layer may have another one in it, and a field behind that.
+        let at = self.found.iter().rposition(|layer| layer.path == path).unwrap_or_else(|| {
             let (scale, shift, running) = (None, None, Vec::new());
             self.found.push(NormLayer { path, kind, scale, shift, running, training: false });
-        }
-        self.found.last_mut()
+            self.found.len() - 1
+        });
+        self.found.get_mut(at)
     }
 }
 

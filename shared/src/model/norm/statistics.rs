@@ -79,6 +79,17 @@ impl BatchStatistics {
         !matches!(self, Self::Source | Self::Batch)
     }
 
+    /// The share of the batch's statistics for a batch of that many samples.
+    pub(super) fn share(self, samples: usize) -> f64 {
+        match self {
+            Self::Source => 0.0,
+            Self::Batch | Self::Prior { n: 0.0 } => 1.0,
+            Self::Mixture { alpha } => alpha,
+            Self::Prior { n } => samples as f64 / (samples as f64 + n),
+            Self::Ema { momentum } => momentum,
+        }
+    }
+
     /// The output of `norm` for `input`, `[batch, channels, ..]`, normalized by these statistics whatever the layer's mode.
     pub(crate) fn normalize<const D: usize>(self, norm: &BatchNorm, input: Tensor<D>) -> Tensor<D> {
         let (gamma, beta, epsilon) = (norm.gamma.val(), norm.beta.val(), norm.epsilon);
@@ -90,22 +101,9 @@ impl BatchStatistics {
             let [mean, variance] = [norm.running_mean.value_sync(), norm.running_var.value_sync()];
             [mean.to_device(&device), variance.to_device(&device)]
         };
-        let alpha = match self {
-            Self::Source | Self::Batch => 0.0,
-            Self::Mixture { alpha } => alpha,
-            Self::Prior { n: 0.0 } => 1.0,
-            Self::Prior { n } => input.dims()[0] as f64 / (input.dims()[0] as f64 + n),
-            Self::Ema { momentum } => momentum,
-        };
-        let [mean, variance] = match alpha {
-            0.0 => running(),
-            1.0 => moments(&input, norm),
-            _ => {
-                let [mean, variance] = moments(&input, norm);
-                let [source_mean, source_variance] = running();
-                [mix(source_mean, mean, alpha), mix(source_variance, variance, alpha)]
-            }
-        };
+        let share = self.share(input.dims()[0]);
+        let batch = || moments(&input, gamma.clone(), beta.clone(), epsilon);
+        let [mean, variance] = mixture(share, running, batch);
         if let Self::Ema { .. } = self {
             norm.running_mean.update(mean.clone().detach());
             norm.running_var.update(variance.clone().detach());
@@ -114,15 +112,35 @@ impl BatchStatistics {
     }
 }
 
-fn mix(source: Tensor<1>, batch: Tensor<1>, alpha: f64) -> Tensor<1> {
-    source.mul_scalar(1.0 - alpha) + batch.mul_scalar(alpha)
+/// Mean and variance with this share of the batch's; what has no share in them is not computed.
+pub(super) fn mixture(
+    share: f64,
+    source: impl FnOnce() -> [Tensor<1>; 2],
+    batch: impl FnOnce() -> [Tensor<1>; 2],
+) -> [Tensor<1>; 2] {
+    let mix = |source: Tensor<1>, batch: Tensor<1>| source.mul_scalar(1.0 - share) + batch.mul_scalar(share);
+    match share {
+        0.0 => source(),
+        1.0 => batch(),
+        _ => {
+            let [mean, variance] = batch();
+            let [source_mean, source_variance] = source();
+            [mix(source_mean, mean), mix(source_variance, variance)]
+        }
+    }
 }
 
 /// Mean and biased variance of each channel, `[channels]`, differentiable where `input` is part of a graph.
-fn moments<const D: usize>(input: &Tensor<D>, norm: &BatchNorm) -> [Tensor<1>; 2] {
+///
+/// The rest is what a kernel asks for that computes them on the way to its output.
+pub(super) fn moments<const D: usize>(
+    input: &Tensor<D>,
+    gamma: Tensor<1>,
+    beta: Tensor<1>,
+    epsilon: f64,
+) -> [Tensor<1>; 2] {
     if !fast::is_tracked(input) {
-        let (gamma, beta) = (norm.gamma.val().detach(), norm.beta.val().detach());
-        let result = fast::batch_norm_train(input.clone(), gamma, beta, norm.epsilon);
+        let result = fast::batch_norm_train(input.clone(), gamma.detach(), beta.detach(), epsilon);
         return [result.mean, result.variance];
     }
     let channels = input.dims()[1];
