@@ -30,7 +30,9 @@ pub enum ReplayError {
     )]
     Refused(String),
     /// The output was not recorded.
-    #[error("the output does not come from the model and the input that `forward` is given: use those, not captured ones")]
+    #[error(
+        "the output does not come from the model and the input that `forward` is given: use those, not captured ones"
+    )]
     NotRecorded,
     /// A batch norm of something else than float tensors.
     #[error("the {tensor} of a batch norm is of type {dtype}, and statistics are mixed of float tensors alone")]
@@ -134,7 +136,7 @@ impl Recording {
                 }
             }
         }
-        // Of the model's devices only the plain one can be left, and running statistics that stay behind when it is.
+        // Nothing moves to a recorder from an autodiff device, and moving running statistics would move those of clones.
         let (model, input) = (model.valid(), input.inner());
         let (mut parameters, mut output) = (Parameters::default(), None);
         let recorder = RECORDER.with(Device::clone);
@@ -206,7 +208,8 @@ impl Replay {
         let input = Flex::float_reshape(self.tensor("input", &norm.x)?, [samples, channels, rest].into());
         let input = Tensor::<3>::from_primitive::<Flex>(input);
         let [gamma, beta] = [self.vector("scale", &norm.gamma)?, self.vector("shift", &norm.beta)?];
-        let [source_mean, source_variance] = [self.vector("mean", &norm.mean)?, self.vector("variance", &norm.variance)?];
+        let [source_mean, source_variance] =
+            [self.vector("mean", &norm.mean)?, self.vector("variance", &norm.variance)?];
         let source_mean = self.moved.get(&mean_id).cloned().unwrap_or(source_mean);
         let source_variance = self.moved.get(&variance_id).cloned().unwrap_or(source_variance);
         let batch = || moments(&input, gamma, beta, norm.epsilon.elem());
