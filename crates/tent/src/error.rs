@@ -43,7 +43,7 @@ pub enum TentError {
     /// Mixed statistics were asked of batch norms that are called by Burn's `forward`.
     #[error(
         "batch norm {} did not take the statistics {statistics}: call it by `Layer::run`, make it an `AdaptiveBatchNorm`, \
-         or use source or batch statistics",
+         use source or batch statistics, or, without gradients, `NormAdaptation` with the feature `capture`",
         listed(layers)
     )]
     OutsideOfScope {
@@ -52,6 +52,10 @@ pub enum TentError {
         /// The statistics that were asked for.
         statistics: String,
     },
+    /// Mixed statistics were asked of batch norms that are called by Burn's `forward`, in a network that can't be replayed.
+    #[cfg(feature = "capture")]
+    #[error(transparent)]
+    Replay(#[from] rekindle_shared::model::ReplayError),
     /// A batch without samples.
     #[error("a batch has to have at least one sample")]
     EmptyBatch,

@@ -1,6 +1,8 @@
 //! A forward pass of a model with the statistics that are wanted.
 
-use burn::module::Module;
+use std::collections::HashSet;
+
+use burn::module::{Module, ParamId};
 use burn::tensor::Tensor;
 use rekindle_shared::model::{
     BatchStatistics, batch_norms_outside, deep_copy, normalize_with, with_batch_statistics, with_source_statistics,
@@ -29,15 +31,37 @@ pub(crate) fn run<M: Module, const D: usize>(
 ) -> Result<Tensor<2>, TentError> {
     let logits = if statistics.is_mixture() {
         let (logits, seen) = normalize_with(statistics, || forward(model, input))?;
-        let outside = batch_norms_outside(model, &seen);
-        if !outside.is_empty() {
-            let layers = outside.into_iter().map(|layer| layer.path).collect();
-            return Err(TentError::OutsideOfScope { layers, statistics: format!("{statistics:?}") });
-        }
+        all_took_part(model, &seen, statistics)?;
         logits
     } else {
         forward(model, input)
     };
+    of_classes(logits)
+}
+
+/// The logits of `model` below autodiff, whichever way `forward` calls its batch norms.
+#[cfg(feature = "capture")]
+pub(crate) fn replay<M: Module, const D: usize>(
+    model: &M,
+    statistics: BatchStatistics,
+    input: Tensor<D>,
+    forward: &impl Fn(&M, Tensor<D>) -> Tensor<2>,
+) -> Result<Tensor<2>, TentError> {
+    let (logits, seen) = rekindle_shared::model::replay_with(statistics, model, input, forward)?;
+    all_took_part(model, &seen, statistics)?;
+    of_classes(logits.inner())
+}
+
+fn all_took_part<M: Module>(model: &M, seen: &HashSet<ParamId>, statistics: BatchStatistics) -> Result<(), TentError> {
+    let outside = batch_norms_outside(model, seen);
+    if outside.is_empty() {
+        return Ok(());
+    }
+    let layers = outside.into_iter().map(|layer| layer.path).collect();
+    Err(TentError::OutsideOfScope { layers, statistics: format!("{statistics:?}") })
+}
+
+fn of_classes(logits: Tensor<2>) -> Result<Tensor<2>, TentError> {
     match logits.dims()[1] {
         n_classes @ 0..2 => Err(TentError::TooFewClasses(n_classes)),
         _ => Ok(logits),

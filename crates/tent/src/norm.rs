@@ -30,6 +30,9 @@ pub struct NormAdaptation<M> {
     statistics: BatchStatistics,
     /// The source statistics, to which a moving average returns.
     source: std::sync::Arc<NormState>,
+    /// Whether `forward` was seen to call batch norms by Burn's own `forward`, which takes a replay to mix.
+    #[cfg(feature = "capture")]
+    replays: bool,
 }
 
 impl<M: Module> NormAdaptation<M> {
@@ -47,10 +50,20 @@ impl<M: Module> NormAdaptation<M> {
         }
         let model = prepared(model, statistics).no_grad();
         let source = norm_state(&model).into();
-        Ok(Self { model, statistics, source })
+        Ok(Self {
+            model,
+            statistics,
+            source,
+            #[cfg(feature = "capture")]
+            replays: false,
+        })
     }
 
     /// Logits of a batch, below autodiff.
+    ///
+    /// With the feature `capture`, mixed statistics need nothing of the network: where it calls a batch norm by Burn's own
+    /// `forward`, it is recorded and carried out on the CPU, all weights passing through the host on each call
+    /// (`rekindle_shared::model::replay_with`).
     ///
     /// # Shapes
     ///
@@ -60,7 +73,8 @@ impl<M: Module> NormAdaptation<M> {
     /// # Errors
     ///
     /// [`TentError::OutsideOfScope`] if mixed statistics are asked of batch norms that `forward` calls by Burn's own
-    /// `forward`, [`TentError::EmptyBatch`], [`TentError::TooFewClasses`]. A moving average refuses what is not finite, in
+    /// `forward`; with the feature `capture`, `TentError::Replay` if it reads tensors back.
+    /// [`TentError::EmptyBatch`], [`TentError::TooFewClasses`]. A moving average refuses what is not finite, in
     /// the input or the logits, and is then as before; other statistics don't look, and a NaN of the input gives NaN logits.
     pub fn predict<const D: usize>(
         &mut self,
@@ -69,11 +83,10 @@ impl<M: Module> NormAdaptation<M> {
     ) -> Result<Tensor<2>, TentError> {
         let input = onto(&self.model, input)?;
         let BatchStatistics::Ema { .. } = self.statistics else {
-            return Ok(run(&self.model, self.statistics, input, &forward)?.inner());
+            return self.logits(input, &forward);
         };
         let before = norm_state(&self.model);
-        let result = run(&self.model, self.statistics, input.clone(), &forward).and_then(|logits| {
-            let logits = logits.inner();
+        let result = self.logits(input.clone(), &forward).and_then(|logits| {
             let checks = vec![finite_check(&input), finite_check(&logits)];
             match read(checks).iter().all(|check| check.is_finite()) {
                 true => Ok(logits),
@@ -89,6 +102,33 @@ impl<M: Module> NormAdaptation<M> {
     /// Sets a moving average back to the source statistics.
     pub fn reset(&mut self) {
         self.restore(&self.source.clone());
+    }
+
+    #[cfg(not(feature = "capture"))]
+    fn logits<const D: usize>(
+        &self,
+        input: Tensor<D>,
+        forward: &impl Fn(&M, Tensor<D>) -> Tensor<2>,
+    ) -> Result<Tensor<2>, TentError> {
+        Ok(run(&self.model, self.statistics, input, forward)?.inner())
+    }
+
+    #[cfg(feature = "capture")]
+    fn logits<const D: usize>(
+        &mut self,
+        input: Tensor<D>,
+        forward: &impl Fn(&M, Tensor<D>) -> Tensor<2>,
+    ) -> Result<Tensor<2>, TentError> {
+        if !self.replays {
+            let before = norm_state(&self.model);
+            match run(&self.model, self.statistics, input.clone(), forward) {
+                Err(TentError::OutsideOfScope { .. }) => self.replays = true,
+                result => return Ok(result?.inner()),
+            }
+            // A moving average has moved in the layers that did take part.
+            self.restore(&before);
+        }
+        crate::forward::replay(&self.model, self.statistics, input, forward)
     }
 
     fn restore(&mut self, state: &NormState) {

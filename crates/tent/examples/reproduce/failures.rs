@@ -4,8 +4,9 @@ use rekindle_harness::Cell;
 use rekindle_shared::data::corruption::{AnyCorruption, Corruption};
 use rekindle_tent::{BatchStatistics, Fallback};
 
-use crate::method::{Adaptation, Goal, Method};
+use crate::method::{Adaptation, Goal, Method, ORACLE};
 use crate::networks::Network;
+use crate::plain::{Target, Updated};
 use crate::shift::Shift;
 use crate::source::{Dataset, Source};
 use crate::stream::Order;
@@ -25,6 +26,7 @@ fn glyphs(method: Method) -> Shift {
             crop_and_flip: false,
         },
         corruptions: shifts.map(AnyCorruption::from).into(),
+        mixed: false,
         severity: 5,
         test_images: None,
         batch_size: 100,
@@ -45,7 +47,8 @@ const TENT: Method = Method::Tent(Adaptation::TENT);
 const BN: Method = Method::Norm { statistics: BatchStatistics::Batch };
 
 pub(crate) fn cells(seeds: Option<u64>) -> Vec<Cell> {
-    [shifts(seeds), batch_sizes(seeds), orders(seeds), collapse(seeds)].concat()
+    [shifts(seeds), batch_sizes(seeds), orders(seeds), domains(seeds), epochs(seeds), updated(seeds), collapse(seeds)]
+        .concat()
 }
 
 /// Every row of the paper's table, on four corruptions.
@@ -59,8 +62,8 @@ fn shifts(seeds: Option<u64>) -> Vec<Cell> {
         ("BN, alpha 0.5", mixture(0.5)),
         ("Pseudo-label", Method::Tent(Adaptation { objective: Goal::PseudoLabel, ..Adaptation::TENT })),
         ("Tent, episodic, 2 steps", Method::Tent(Adaptation { episodic: true, steps: 2, ..Adaptation::TENT })),
-        ("Tent, offline", Method::Tent(Adaptation { offline: true, ..Adaptation::TENT })),
-        ("Oracle", Method::Oracle { learning_rate: 1e-3 }),
+        ("Tent, offline", Method::Tent(Adaptation { epochs: 1, ..Adaptation::TENT })),
+        ("Oracle", ORACLE),
     ];
     // At severity 5 the headline with its ceiling; five seeds for that, three for the other rows.
     let headline = |name: &str| matches!(name, "Source" | "BN" | "Tent" | "Oracle");
@@ -107,6 +110,58 @@ fn orders(seeds: Option<u64>) -> Vec<Cell> {
             for seed in 0..seeds.unwrap_or(3) {
                 let shift = Shift { order, ..one_shift(method) };
                 cells.push(Cell::new("order", setting, name, seed, &shift).costs(0.4));
+            }
+        }
+    }
+    cells
+}
+
+/// Four corruptions in one stream, one after the other and in every batch.
+fn domains(seeds: Option<u64>) -> Vec<Cell> {
+    let rows = [("Source", Method::Source), ("BN", BN), ("Tent", TENT)];
+    let mut cells = Vec::new();
+    for (setting, order) in [("one after the other", Order::ByDomain), ("in every batch", Order::Shuffled)] {
+        for (name, method) in rows {
+            for seed in 0..seeds.unwrap_or(3) {
+                let shift = Shift { order, mixed: true, severity: 3, ..glyphs(method) };
+                cells.push(Cell::new("domains", setting, name, seed, &shift).costs(0.4));
+            }
+        }
+    }
+    cells
+}
+
+/// Fog, adapted to for several epochs before it is predicted.
+fn epochs(seeds: Option<u64>) -> Vec<Cell> {
+    let fog = |method| Shift { corruptions: vec![Corruption::Fog.into()], severity: 3, ..one_shift(method) };
+    let mut cells = Vec::new();
+    for epochs in [1, 3, 10] {
+        let tent = Method::Tent(Adaptation { epochs, ..Adaptation::TENT });
+        for (name, method) in [("BN", BN), ("Tent, offline", tent)] {
+            for seed in 0..seeds.unwrap_or(3) {
+                let setting = format!("epochs {epochs}");
+                cells.push(Cell::new("epochs", &setting, name, seed, &fog(method)).costs(0.4));
+            }
+        }
+    }
+    cells
+}
+
+/// Entropy minimized over other parameters than Tent's, at two learning rates.
+fn updated(seeds: Option<u64>) -> Vec<Cell> {
+    let mut cells = Vec::new();
+    for learning_rate in [1e-3, 1e-2] {
+        let entropy = |updated| Method::Plain { updated, target: Target::Entropy, learning_rate };
+        let rows = [
+            ("nothing: BN", BN),
+            ("norm layers: Tent", entropy(Updated::Norms)),
+            ("everything", entropy(Updated::Everything)),
+            ("last layer", entropy(Updated::LastLayer)),
+        ];
+        for (name, method) in rows {
+            for seed in 0..seeds.unwrap_or(3) {
+                let setting = format!("learning rate {learning_rate}");
+                cells.push(Cell::new("updated", &setting, name, seed, &one_shift(method)).costs(0.4));
             }
         }
     }

@@ -5,7 +5,7 @@
 mod failures;
 mod method;
 mod networks;
-mod oracle;
+mod plain;
 mod shift;
 mod source;
 mod stream;

@@ -1,7 +1,7 @@
 //! The rows of the tables: what predicts a test stream.
 
 use burn::optim::AdamConfig;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use rekindle_harness::worker::Failure;
 use rekindle_shared::model::Classifier;
 use rekindle_tent::{
@@ -9,7 +9,7 @@ use rekindle_tent::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::oracle::Oracle;
+use crate::plain::{Plain, Target, Updated};
 use crate::stream::TestStream;
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -21,8 +21,8 @@ pub(crate) enum Method {
     Norm { statistics: BatchStatistics },
     /// Tent, with Adam.
     Tent(Adaptation),
-    /// γ and β trained on the labels of the stream: what no method without labels can expect to beat.
-    Oracle { learning_rate: f64 },
+    /// A step of Adam a batch, without Tent's options.
+    Plain { updated: Updated, target: Target, learning_rate: f64 },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -32,8 +32,8 @@ pub(crate) struct Adaptation {
     pub(crate) objective: Goal,
     pub(crate) steps: usize,
     pub(crate) episodic: bool,
-    /// Adapt to the whole stream first, then predict it.
-    pub(crate) offline: bool,
+    /// Passes over the stream before it is predicted; 0 is online.
+    pub(crate) epochs: usize,
     /// Batches below it are not learned from.
     pub(crate) min_batch: usize,
     /// What happens on a collapse; without, none is looked for.
@@ -56,11 +56,15 @@ impl Adaptation {
         objective: Goal::Entropy,
         steps: 1,
         episodic: false,
-        offline: false,
+        epochs: 0,
         min_batch: 1,
         fallback: None,
     };
 }
+
+/// Tent's parameters and steps with the labels in place of the entropy: what no method without labels can expect to beat.
+pub(crate) const ORACLE: Method =
+    Method::Plain { updated: Updated::Norms, target: Target::Labels, learning_rate: 1e-3 };
 
 /// The numbers that are chosen on the extra corruptions.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -110,7 +114,6 @@ impl Method {
         source: &M,
         chosen: Option<Chosen>,
         stream: &TestStream,
-        device: &Device,
     ) -> Result<Evaluation, Failure> {
         let forward = |model: &M, images: Tensor<4>| model.forward(images);
         let mut evaluation = Evaluation::default();
@@ -127,23 +130,26 @@ impl Method {
                     evaluation.count(norm.predict(batch.images, forward)?, &batch.classes);
                 }
             }
-            Self::Oracle { learning_rate } => {
-                let mut oracle = Oracle::new(source, learning_rate, device);
+            Self::Plain { updated, target, learning_rate } => {
+                let mut plain = Plain::new(source, updated, target, learning_rate);
                 for batch in stream.batches() {
-                    let logits = oracle.step(batch.images, batch.labels);
+                    let logits = plain.step(batch.images, batch.labels);
                     evaluation.count(logits, &batch.classes);
                 }
             }
             Self::Tent(adaptation) => {
                 let mut tent = adaptation.config(chosen).init(source, AdamConfig::new().init())?;
-                for batch in stream.batches() {
-                    let adapted = tent.adapt(batch.images, forward)?;
-                    evaluation.diversity.push(adapted.report.diversity);
-                    if !adaptation.offline {
-                        evaluation.count(adapted.logits, &batch.classes);
+                let online = adaptation.epochs == 0;
+                for _ in 0..adaptation.epochs.max(1) {
+                    for batch in stream.batches() {
+                        let adapted = tent.adapt(batch.images, forward)?;
+                        evaluation.diversity.push(adapted.report.diversity);
+                        if online {
+                            evaluation.count(adapted.logits, &batch.classes);
+                        }
                     }
                 }
-                if adaptation.offline {
+                if !online {
                     for batch in stream.batches() {
                         evaluation.count(tent.predict(batch.images, forward)?, &batch.classes);
                     }

@@ -11,7 +11,7 @@ use rekindle_shared::model::{Classifier, init_seeded, try_init_seeded};
 use rekindle_shared::networks::{ResNetConfig, WideResNetConfig};
 use serde::{Deserialize, Serialize};
 
-use crate::method::{Chosen, Method};
+use crate::method::{Chosen, Evaluation, Method};
 use crate::networks::{GroupNormCnn, Network, TinyCnn};
 use crate::source::{Dataset, Images, Source};
 use crate::stream::{Order, TestStream};
@@ -23,6 +23,8 @@ pub(crate) struct Shift {
     pub(crate) method: Method,
     pub(crate) source: Source,
     pub(crate) corruptions: Vec<AnyCorruption>,
+    /// The corruptions share one stream, each image under one of them, instead of having one each.
+    pub(crate) mixed: bool,
     pub(crate) severity: u8,
     /// Test images drawn for the stream; all where none is given.
     pub(crate) test_images: Option<usize>,
@@ -40,9 +42,19 @@ pub(crate) fn run(cell: &Cell, context: &Context, device: &Device) -> Result<Out
     let shift: Shift = cell.config()?;
     let streams = Streams::new(cell.seed);
     let images = Images::load(&shift.source, context, streams)?;
+    run_on(&shift, &images, context, streams, device)
+}
+
+fn run_on(
+    shift: &Shift,
+    images: &Images,
+    context: &Context,
+    streams: Streams,
+    device: &Device,
+) -> Result<Outcome, Failure> {
     let (channels, classes) = (images.train.shape().channels, images.train.n_classes());
     let seed = streams.seed_of(Stream::Init);
-    let fresh = Fresh { shift: &shift, images: &images, context, streams, device };
+    let fresh = Fresh { shift, images, context, streams, device };
     match shift.source.network {
         Network::TinyCnn => fresh.run(init_seeded(seed, device, |device| TinyCnn::new(channels, classes, device))),
         Network::GroupNormCnn => {
@@ -56,6 +68,35 @@ pub(crate) fn run(cell: &Cell, context: &Context, device: &Device) -> Result<Out
             let config = WideResNetConfig::new().with_in_channels(channels).with_n_classes(classes);
             fresh.run(try_init_seeded(seed, device, |device| config.init(device))?)
         }
+    }
+}
+
+/// What the streams of a run add up to.
+#[derive(Default)]
+struct Run {
+    metrics: BTreeMap<String, f64>,
+    curves: BTreeMap<String, Vec<f64>>,
+    counters: BTreeMap<String, u64>,
+    /// Of the errors.
+    sum: f64,
+}
+
+impl Run {
+    fn add(&mut self, stream: &str, evaluation: Evaluation) {
+        self.sum += evaluation.error();
+        self.metrics.insert(format!("error_{stream}"), evaluation.error());
+        self.metrics.insert(format!("entropy_{stream}"), evaluation.entropy());
+        let totals = evaluation.totals;
+        for (name, count) in [
+            ("updates", totals.updates),
+            ("small_batch_samples", totals.small_batch_samples),
+            ("collapses", totals.collapses),
+            ("resets", totals.resets),
+        ] {
+            *self.counters.entry(name.into()).or_default() += count;
+        }
+        self.curves.insert("error_by_batch".into(), evaluation.error_by_batch);
+        self.curves.insert("diversity".into(), evaluation.diversity);
     }
 }
 
@@ -80,34 +121,27 @@ impl Fresh<'_> {
         };
         let chosen = self.chosen(&source, severity)?;
 
-        let mut metrics = BTreeMap::new();
-        let (mut curves, mut counters) = (BTreeMap::new(), BTreeMap::<String, u64>::new());
-        let mut sum = 0.0;
-        for (done, &corruption) in shift.corruptions.iter().enumerate() {
-            let stream = self.stream(&clean, Some(corruption), severity)?;
-            let evaluation = shift.method.evaluate(&source, chosen, &stream, device)?;
-            sum += evaluation.error();
-            metrics.insert(format!("error_{}", corruption.name()), evaluation.error());
-            metrics.insert(format!("entropy_{}", corruption.name()), evaluation.entropy());
-            let totals = evaluation.totals;
-            for (name, count) in [
-                ("updates", totals.updates),
-                ("small_batch_samples", totals.small_batch_samples),
-                ("collapses", totals.collapses),
-                ("resets", totals.resets),
-            ] {
-                *counters.entry(name.into()).or_default() += count;
+        let mut run = Run::default();
+        let n_streams = if shift.mixed { 1 } else { shift.corruptions.len() };
+        if shift.mixed {
+            let stream =
+                TestStream::mixed(&clean, &shift.corruptions, severity, &images.normalization, streams, device)?;
+            let stream = stream.arranged(shift.order, shift.batch_size);
+            run.add("mixed", shift.method.evaluate(&source, chosen, &stream)?);
+        } else {
+            for (done, &corruption) in shift.corruptions.iter().enumerate() {
+                let stream = self.stream(&clean, Some(corruption), severity)?;
+                run.add(corruption.name(), shift.method.evaluate(&source, chosen, &stream)?);
+                context.progress(done + 1, n_streams);
             }
-            if let [_] = shift.corruptions[..] {
-                curves.insert("error_by_batch".to_owned(), evaluation.error_by_batch);
-                curves.insert("diversity".to_owned(), evaluation.diversity);
-            }
-            context.progress(done + 1, shift.corruptions.len());
         }
-        let mean = sum / shift.corruptions.len() as f64;
-        metrics.insert("error".into(), mean);
-        let without = shift.method.evaluate(&source, chosen, &self.stream(&clean, None, severity)?, device)?;
-        metrics.insert("clean_error".into(), without.error());
+        let Run { mut metrics, mut curves, mut counters, sum } = run;
+        metrics.insert("error".into(), sum / n_streams as f64);
+        if n_streams > 1 {
+            curves.clear();
+            let without = shift.method.evaluate(&source, chosen, &self.stream(&clean, None, severity)?)?;
+            metrics.insert("clean_error".into(), without.error());
+        }
         if let (Method::Tent(adaptation), Some(chosen)) = (shift.method, chosen) {
             metrics.insert("learning_rate".into(), adaptation.learning_rate.unwrap_or(chosen.learning_rate));
             metrics.insert("min_confidence".into(), chosen.min_confidence);
@@ -141,9 +175,12 @@ impl Fresh<'_> {
         let stream = match published {
             Some((located, corruption)) => {
                 let corrupted = read_cifar_10_c(located.folder(), corruption, severity).map_err(Failure::data)?;
-                TestStream::new(&corrupted, None, severity, &images.normalization, streams, device)?
+                TestStream::new(&corrupted, &images.normalization, streams, device)?
             }
-            None => TestStream::new(clean, corruption, severity, &images.normalization, streams, device)?,
+            None => match corruption {
+                Some(kind) => TestStream::corrupted(clean, kind, severity, &images.normalization, streams, device)?,
+                None => TestStream::new(clean, &images.normalization, streams, device)?,
+            },
         };
         Ok(stream.arranged(shift.order, shift.batch_size))
     }
@@ -190,5 +227,128 @@ impl Fresh<'_> {
             (0..few.len()).for_each(|row| sheet.draw(row, column, version.image(row), version.shape()));
         }
         Ok(sheet.png())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rekindle_shared::data::{DataDir, ImageShape, Normalization};
+
+    use super::*;
+    use crate::method::Adaptation;
+    use crate::{failures, tables};
+
+    /// `n` images of the data set's shape with every class's label in turn.
+    fn stand_in(dataset: Dataset, n: usize) -> LabeledImages {
+        let (channels, side) = match dataset {
+            Dataset::Glyphs => (1, 16),
+            Dataset::FashionMnist => (1, 28),
+            Dataset::Cifar10 => (3, 32),
+        };
+        let shape = ImageShape { channels, height: side, width: side };
+        let pixels = (0..n * shape.len()).map(|i| (i * 31 % 251) as u8).collect();
+        LabeledImages::new("stand-in", shape, pixels, (0..n).map(|i| i % 10).collect(), 10).unwrap()
+    }
+
+    /// Every configuration of a grid trains, tunes and predicts on a few images.
+    fn a_few_images(cells: Vec<Cell>) {
+        let device = Device::flex().autodiff();
+        let context = Context::detached("flex", DataDir::resolve(None));
+        let mut seen = Vec::new();
+        for cell in cells {
+            if seen.contains(&cell.config) {
+                continue;
+            }
+            seen.push(cell.config.clone());
+            let shift: Shift = cell.config().unwrap();
+            let big = shift.source.network == Network::Wrn28x10;
+            let method = match shift.method {
+                // The largest network isn't tuned here: that takes dozens of passes.
+                Method::Tent(adaptation) if big => Method::Tent(Adaptation { learning_rate: Some(1e-3), ..adaptation }),
+                other => other,
+            };
+            let source = Source { epochs: 1, batch_size: 2, ..shift.source };
+            let corruptions = shift.corruptions[..if big { 1 } else { shift.corruptions.len() }].to_vec();
+            let shift = Shift {
+                method,
+                source,
+                corruptions,
+                test_images: Some(4),
+                batch_size: 2,
+                tuning_images: 2,
+                tuning_batch: 2,
+                published: false,
+                ..shift
+            };
+            let dataset = shift.source.dataset;
+            let (train, test) = (stand_in(dataset, 2), stand_in(dataset, 6));
+            let normalization = Normalization::identity(train.shape().channels);
+            let images = Images { train, test, normalization };
+            let results = run_on(&shift, &images, &context, Streams::new(cell.seed), &device).unwrap().results;
+            assert!(!results.diverged, "{}", cell.id());
+            assert!((0.0..=1.0).contains(&results.metrics["error"]), "{}", cell.id());
+            let named = |kind: &AnyCorruption| results.metrics.contains_key(&format!("error_{}", kind.name()));
+            assert!(shift.mixed || shift.corruptions.iter().all(named), "{}", cell.id());
+        }
+    }
+
+    #[test]
+    fn every_configuration_of_the_smoke_tier_runs() {
+        a_few_images(failures::cells(Some(1)));
+    }
+
+    #[test]
+    fn every_configuration_of_the_small_tier_runs() {
+        a_few_images(tables::small(Some(1)));
+    }
+
+    #[test]
+    fn every_configuration_of_the_paper_tier_runs() {
+        a_few_images(tables::paper(Some(1)));
+    }
+
+    #[test]
+    fn methods_see_the_same_corrupted_images_in_the_same_order() {
+        let clean = stand_in(Dataset::Glyphs, 20);
+        let stream = || {
+            let kind = rekindle_shared::data::corruption::Corruption::GaussianNoise.into();
+            let severity = Severity::new(5).unwrap();
+            let streams = Streams::new(7);
+            TestStream::corrupted(&clean, kind, severity, &Normalization::identity(1), streams, &Device::flex())
+                .unwrap()
+                .arranged(Order::Shuffled, 6)
+        };
+        let pixels = |stream: TestStream| -> Vec<Vec<f32>> {
+            stream.batches().map(|batch| batch.images.into_data().try_into_vec().unwrap()).collect()
+        };
+        let (first, second) = (pixels(stream()), pixels(stream()));
+        assert_eq!(first.iter().map(Vec::len).collect::<Vec<_>>(), [6 * 256, 6 * 256, 6 * 256, 2 * 256]);
+        assert!(first == second);
+        let sorted: Vec<usize> =
+            stream().arranged(Order::Sorted, 6).batches().flat_map(|batch| batch.classes).collect();
+        assert!(sorted.is_sorted());
+    }
+
+    #[test]
+    fn a_mixed_stream_has_each_image_under_one_corruption() {
+        let clean = stand_in(Dataset::Glyphs, 8);
+        let kinds = [
+            rekindle_shared::data::corruption::Corruption::Contrast.into(),
+            rekindle_shared::data::corruption::Corruption::Brightness.into(),
+        ];
+        let (severity, streams, device) = (Severity::new(5).unwrap(), Streams::new(1), Device::flex());
+        let normalization = Normalization::identity(1);
+        let mixed = TestStream::mixed(&clean, &kinds, severity, &normalization, streams, &device).unwrap();
+        let by_domain: Vec<Vec<f32>> = mixed
+            .arranged(Order::ByDomain, 4)
+            .batches()
+            .map(|batch| batch.images.into_data().try_into_vec().unwrap())
+            .collect();
+        // Contrast pulls towards the mean, brightness adds: the batches differ in spread.
+        let spread = |values: &[f32]| {
+            let mean = values.iter().sum::<f32>() / values.len() as f32;
+            values.iter().map(|value| (value - mean).powi(2)).sum::<f32>() / values.len() as f32
+        };
+        assert!(spread(&by_domain[0]) < 0.2 * spread(&by_domain[1]));
     }
 }

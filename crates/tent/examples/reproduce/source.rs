@@ -7,8 +7,8 @@ use burn::store::ModuleRecord;
 use burn::tensor::{Bytes, Device};
 use rekindle_harness::worker::{Context, Failure};
 use rekindle_shared::data::{
-    AugmentationConfig, BatchesConfig, GlyphsConfig, HostImages, LabeledImages, Normalization, Split, Stream, Streams,
-    load,
+    AugmentationConfig, BatchesConfig, GlyphsConfig, HostImages, ImageShape, LabeledImages, Normalization, Split,
+    Stream, Streams, load,
 };
 use rekindle_shared::model::Classifier;
 use serde::{Deserialize, Serialize};
@@ -60,6 +60,8 @@ impl Dataset {
     }
 }
 
+const GLYPHS: ImageShape = ImageShape { channels: 1, height: 16, width: 16 };
+
 /// Clean images, and how their values are scaled for the network.
 pub(crate) struct Images {
     pub(crate) train: LabeledImages,
@@ -71,9 +73,8 @@ impl Images {
     pub(crate) fn load(source: &Source, context: &Context, streams: Streams) -> Result<Self, Failure> {
         let (train, test) = match source.dataset.name() {
             None => {
-                let glyphs = GlyphsConfig::new().with_size(16).init()?;
                 let n = source.train_images.unwrap_or(5000);
-                glyphs.sample(n + 2000, &mut streams.stream(Stream::Data))?.split(n)?
+                drawn(n + 2000, context, streams)?.split(n)?
             }
             Some(name) => {
                 let located = context.data.locate(name).map_err(Failure::data)?;
@@ -88,6 +89,21 @@ impl Images {
         let normalization = source.dataset.normalization(&train);
         Ok(Self { train, test, normalization })
     }
+}
+
+/// `n` drawn shapes, of which each process would otherwise draw the same again.
+fn drawn(n: usize, context: &Context, streams: Streams) -> Result<LabeledImages, Failure> {
+    let glyphs = GlyphsConfig::new().with_size(16);
+    let key = format!("glyphs {n} {} {}", streams.root_seed(), serde_json::to_string(&glyphs)?);
+    let glyphs = glyphs.init()?;
+    let bytes = context.artifact(&key, || {
+        let drawn = glyphs.sample(n, &mut streams.stream(Stream::Data))?;
+        let labels = drawn.labels().iter().map(|&label| label as u8);
+        Ok(drawn.pixels().iter().copied().chain(labels).collect())
+    })?;
+    let (pixels, labels) = bytes.split_at(bytes.len() - n);
+    let labels = labels.iter().map(|&label| usize::from(label)).collect();
+    Ok(LabeledImages::new("glyphs", GLYPHS, pixels.to_vec(), labels, 10)?)
 }
 
 impl Source {

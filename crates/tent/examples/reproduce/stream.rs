@@ -14,6 +14,8 @@ pub(crate) enum Order {
     Shuffled,
     /// Class after class.
     Sorted,
+    /// Corruption after corruption, shuffled in each.
+    ByDomain,
 }
 
 /// A batch as an evaluation sees it.
@@ -28,41 +30,75 @@ pub(crate) struct TestBatch {
 pub(crate) struct TestStream {
     images: DeviceImages,
     labels: Vec<usize>,
+    /// The corruption of each image, by its place in the list; 0 where there is one.
+    domains: Vec<usize>,
     order: Vec<usize>,
     batch_size: usize,
 }
 
 impl TestStream {
-    /// `clean` under one corruption, which is the same for every cell of a seed.
+    /// These images as they are.
     pub(crate) fn new(
-        clean: &LabeledImages,
-        corruption: Option<AnyCorruption>,
-        severity: Severity,
+        images: &LabeledImages,
         normalization: &Normalization,
         streams: Streams,
         device: &Device,
     ) -> Result<Self, Failure> {
-        let images = match corruption {
-            Some(corruption) => corrupt(clean, corruption, severity, streams.root_seed())?,
-            None => clean.clone(),
-        };
         let mut order: Vec<usize> = (0..images.len()).collect();
         order.shuffle(&mut streams.stream(Stream::Batches));
         let labels = images.labels().to_vec();
         Ok(Self {
-            images: DeviceImages::new(&images, normalization, &device.clone().inner())?,
+            images: DeviceImages::new(images, normalization, &device.clone().inner())?,
+            domains: vec![0; labels.len()],
             labels,
             order,
             batch_size: 200,
         })
     }
 
+    /// `clean` under one corruption, the same for every cell of a seed.
+    pub(crate) fn corrupted(
+        clean: &LabeledImages,
+        corruption: AnyCorruption,
+        severity: Severity,
+        normalization: &Normalization,
+        streams: Streams,
+        device: &Device,
+    ) -> Result<Self, Failure> {
+        Self::new(&corrupt(clean, corruption, severity, streams.root_seed())?, normalization, streams, device)
+    }
+
+    /// `clean` under these corruptions in turn.
+    pub(crate) fn mixed(
+        clean: &LabeledImages,
+        corruptions: &[AnyCorruption],
+        severity: Severity,
+        normalization: &Normalization,
+        streams: Streams,
+        device: &Device,
+    ) -> Result<Self, Failure> {
+        let (n, len) = (corruptions.len(), clean.shape().len());
+        let mut pixels = clean.pixels().to_vec();
+        for (domain, &corruption) in corruptions.iter().enumerate() {
+            let corrupted = corrupt(clean, corruption, severity, streams.root_seed())?;
+            for index in (domain..clean.len()).step_by(n) {
+                pixels[index * len..][..len].copy_from_slice(corrupted.image(index));
+            }
+        }
+        let labels = clean.labels().to_vec();
+        let images = LabeledImages::new(clean.name(), clean.shape(), pixels, labels, clean.n_classes())?;
+        let domains = (0..clean.len()).map(|index| index % n).collect();
+        Ok(Self { domains, ..Self::new(&images, normalization, streams, device)? })
+    }
+
     /// The same images in batches of this size and this order.
     #[must_use]
     pub(crate) fn arranged(mut self, order: Order, batch_size: usize) -> Self {
-        if order == Order::Sorted {
-            let labels = &self.labels;
-            self.order.sort_by_key(|&index| labels[index]);
+        let Self { labels, domains, order: indices, .. } = &mut self;
+        match order {
+            Order::Shuffled => {}
+            Order::Sorted => indices.sort_by_key(|&index| labels[index]),
+            Order::ByDomain => indices.sort_by_key(|&index| domains[index]),
         }
         Self { batch_size, ..self }
     }

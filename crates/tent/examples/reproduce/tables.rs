@@ -4,7 +4,7 @@ use rekindle_harness::Cell;
 use rekindle_shared::data::corruption::{AnyCorruption, Corruption};
 use rekindle_tent::BatchStatistics;
 
-use crate::method::{Adaptation, Goal, Method};
+use crate::method::{Adaptation, Goal, Method, ORACLE};
 use crate::networks::Network;
 use crate::shift::Shift;
 use crate::source::{Dataset, Source};
@@ -26,8 +26,8 @@ fn breadth() -> Vec<(&'static str, Method)> {
         ("BN, alpha 0.5", mixture(0.5)),
         ("Pseudo-label", Method::Tent(Adaptation { objective: Goal::PseudoLabel, ..tent })),
         ("Tent, episodic, 2 steps", Method::Tent(Adaptation { episodic: true, steps: 2, ..tent })),
-        ("Tent, offline", Method::Tent(Adaptation { offline: true, ..tent })),
-        ("Oracle", Method::Oracle { learning_rate: 1e-3 }),
+        ("Tent, offline", Method::Tent(Adaptation { epochs: 1, ..tent })),
+        ("Oracle", ORACLE),
     ]
 }
 
@@ -40,6 +40,7 @@ fn shift(method: Method, source: Source) -> Shift {
         method,
         source,
         corruptions: Corruption::ALL.map(AnyCorruption::from).into(),
+        mixed: false,
         severity: 5,
         test_images: Some(2000),
         batch_size: 200,
@@ -106,14 +107,14 @@ fn cost(method: Method) -> f64 {
     match method {
         Method::Source => 4.0,
         Method::Norm { .. } => 1.0,
-        Method::Oracle { .. } => 2.5,
-        Method::Tent(adaptation) => 2.5 * adaptation.steps as f64 + f64::from(u8::from(adaptation.offline)) + 0.5,
+        Method::Plain { .. } => 2.5,
+        Method::Tent(adaptation) => 2.5 * adaptation.steps as f64 + adaptation.epochs as f64 + 0.5,
     }
 }
 
 /// Table 2: CIFAR-10-C at severity 5, all images, offline and online.
 pub(crate) fn paper(seeds: Option<u64>) -> Vec<Cell> {
-    let offline = Adaptation { offline: true, ..Adaptation::TENT };
+    let offline = Adaptation { epochs: 1, ..Adaptation::TENT };
     let pseudo = Adaptation { objective: Goal::PseudoLabel, ..offline };
     let mut cells = Vec::new();
     for (setting, network) in [("ResNet-26", Network::ResNet { depth: 26 }), ("WRN-28-10", Network::Wrn28x10)] {

@@ -31,7 +31,7 @@ pub(crate) fn tune<M: Classifier>(
     let held_out = corruptions
         .iter()
         .map(|&kind| {
-            let stream = TestStream::new(clean, Some(kind.into()), severity, normalization, streams, device)?;
+            let stream = TestStream::corrupted(clean, kind.into(), severity, normalization, streams, device)?;
             Ok(stream.arranged(Order::Shuffled, batch_size))
         })
         .collect::<Result<Vec<_>, Failure>>()?;
@@ -43,7 +43,7 @@ pub(crate) fn tune<M: Classifier>(
             let method = Method::Tent(Adaptation { objective: goal, ..Adaptation::TENT });
             let mut error = 0.0;
             for stream in &held_out {
-                error += method.evaluate(source, Some(chosen), stream, device)?.error();
+                error += method.evaluate(source, Some(chosen), stream)?.error();
             }
             if best.as_ref().is_none_or(|(lowest, _)| error < *lowest) {
                 best = Some((error, chosen));
