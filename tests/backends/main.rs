@@ -6,6 +6,8 @@
 //! Outside the default members, since wgpu takes long to build and needs a GPU or a software adapter
 //! (Debian's `libvulkan1 mesa-vulkan-drivers`).
 
+mod capture;
+
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::optim::momentum::MomentumConfig;

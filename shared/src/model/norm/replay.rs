@@ -24,9 +24,9 @@ pub enum ReplayError {
     Statistics(#[from] StatisticsError),
     /// The forward pass panicked, or holds an operation that can't be carried out again.
     #[error(
-        "the forward pass can't be recorded and replayed: {0}; nothing is computed while it is recorded, so it may not read \
-         tensors back (`into_data`, `into_scalar`) nor mix in tensors of other devices: change that, or call its batch norms \
-         by `Layer::run` and use `normalize_with`"
+        "the forward pass can't be recorded and replayed: {0}; nothing is computed while it is recorded, so that it may \
+         neither read tensors back (`into_data`, `into_scalar`) nor seed its device nor mix in tensors of others: change \
+         that, or call its batch norms by `Layer::run` and use `normalize_with`"
     )]
     Refused(String),
     /// The output was not recorded.
@@ -103,9 +103,10 @@ pub fn replay_with<M: Module, const D: usize, const R: usize>(
     Ok((Tensor::from_data(output, (&device, dtype)), seen))
 }
 
+/// What a panic says, in one line.
 fn message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without a message".into())
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("a panic without a message").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 thread_local! {
@@ -136,7 +137,7 @@ impl Recording {
                 }
             }
         }
-        // Nothing moves to a recorder from an autodiff device, and moving running statistics would move those of clones.
+        // Nothing moves to a recorder from an autodiff device, and running statistics would move with those of clones.
         let (model, input) = (model.valid(), input.inner());
         let (mut parameters, mut output) = (Parameters::default(), None);
         let recorder = RECORDER.with(Device::clone);
