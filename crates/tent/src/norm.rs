@@ -82,10 +82,9 @@ impl<M: Module> NormAdaptation<M> {
         forward: impl Fn(&M, Tensor<D>) -> Tensor<2>,
     ) -> Result<Tensor<2>, TentError> {
         let input = onto(&self.model, input)?;
-        let BatchStatistics::Ema { .. } = self.statistics else {
+        let Some(before) = self.moving_state() else {
             return self.logits(input, &forward);
         };
-        let before = norm_state(&self.model);
         let result = self.logits(input.clone(), &forward).and_then(|logits| {
             let checks = vec![finite_check(&input), finite_check(&logits)];
             match read(checks).iter().all(|check| check.is_finite()) {
@@ -120,15 +119,22 @@ impl<M: Module> NormAdaptation<M> {
         forward: &impl Fn(&M, Tensor<D>) -> Tensor<2>,
     ) -> Result<Tensor<2>, TentError> {
         if !self.replays {
-            let before = norm_state(&self.model);
+            let before = self.moving_state();
             match run(&self.model, self.statistics, input.clone(), forward) {
                 Err(TentError::OutsideOfScope { .. }) => self.replays = true,
                 result => return Ok(result?.inner()),
             }
             // A moving average has moved in the layers that did take part.
-            self.restore(&before);
+            if let Some(before) = before {
+                self.restore(&before);
+            }
         }
         crate::forward::replay(&self.model, self.statistics, input, forward)
+    }
+
+    /// What a forward pass changes that counts: the running statistics, where a moving average lives in them.
+    fn moving_state(&self) -> Option<NormState> {
+        matches!(self.statistics, BatchStatistics::Ema { .. }).then(|| norm_state(&self.model))
     }
 
     fn restore(&mut self, state: &NormState) {
