@@ -114,6 +114,24 @@ pub enum DatasetError {
         .0.height, .0.width, .0.channels
     )]
     CorruptionShape(ImageShape),
+    /// Two data sets that have to go together and don't.
+    #[error("data sets `{first}` and `{second}` need images of one shape and the same number of classes, got {found}")]
+    Mismatch {
+        /// Name of the first.
+        first: String,
+        /// Name of the second.
+        second: String,
+        /// Shapes and numbers of classes of the two.
+        found: String,
+    },
+    /// A task past the end of its stream.
+    #[error("task {task} is out of range: there are {n_tasks}, counted from 0")]
+    TaskOutOfRange {
+        /// The task asked for.
+        task: usize,
+        /// The number of tasks.
+        n_tasks: usize,
+    },
     /// A hyper-parameter out of its range.
     #[error("{name} has to be {rule}, got {value}")]
     Config {

@@ -155,6 +155,16 @@ impl LabeledImages {
         Ok(Self { labels, ..self })
     }
 
+    /// The same number of images with other pixels.
+    pub(super) fn with_pixels(self, pixels: Vec<u8>) -> Result<Self, DatasetError> {
+        Self::new(self.name, self.shape, pixels, self.labels, self.n_classes)
+    }
+
+    /// The same images with labels of other classes.
+    pub(super) fn with_classes(self, labels: Vec<usize>, n_classes: usize) -> Result<Self, DatasetError> {
+        Self::new(self.name, self.shape, self.pixels, labels, n_classes)
+    }
+
     /// The images at these indices (a range or a list), in this order; an index may come twice.
     ///
     /// # Errors
@@ -188,6 +198,36 @@ impl LabeledImages {
     /// As [`subset`](Self::subset), if one of the two parts would be empty.
     pub fn split(&self, n: usize) -> Result<(Self, Self), DatasetError> {
         Ok((self.take(n)?, self.subset(n..self.len())?))
+    }
+
+    /// The images of all `parts`, one part after the other, under the first one's name.
+    ///
+    /// # Errors
+    ///
+    /// [`DatasetError::Empty`] without parts, [`DatasetError::Mismatch`] for the first part with another shape or number of
+    /// classes than the first.
+    pub fn concat(parts: &[&Self]) -> Result<Self, DatasetError> {
+        let first = *parts.first().ok_or_else(|| DatasetError::Empty("concatenation".into()))?;
+        parts.iter().try_for_each(|part| first.check_alike(part))?;
+        let pixels = parts.iter().map(|part| part.pixels()).collect::<Vec<_>>().concat();
+        let labels = parts.iter().map(|part| part.labels()).collect::<Vec<_>>().concat();
+        Self::new(first.name.clone(), first.shape, pixels, labels, first.n_classes)
+    }
+
+    /// Refuses other images that don't go with these.
+    pub(super) fn check_alike(&self, other: &Self) -> Result<(), DatasetError> {
+        if (self.shape, self.n_classes) == (other.shape, other.n_classes) {
+            return Ok(());
+        }
+        let described = |set: &Self| {
+            let ImageShape { channels, height, width } = set.shape;
+            format!("{channels}x{height}x{width} with {} classes", set.n_classes)
+        };
+        Err(DatasetError::Mismatch {
+            first: self.name.clone(),
+            second: other.name.clone(),
+            found: format!("{} and {}", described(self), described(other)),
+        })
     }
 
     /// `n` different images drawn at random, every one equally likely, in the order drawn.
@@ -255,6 +295,20 @@ mod tests {
         assert_eq!(four().take(5), Err(DatasetError::IndexOutOfRange { index: 4, len: 4 }));
         assert_eq!(four().take(0), Err(DatasetError::Empty("four".into())));
         assert_eq!(four().split(4).err(), Some(DatasetError::Empty("four".into())));
+    }
+
+    #[test]
+    fn a_concatenation_has_its_parts_in_order() {
+        let (first, rest) = four().split(1).unwrap();
+        assert_eq!(LabeledImages::concat(&[&first, &rest]).unwrap(), four());
+        let other = LabeledImages::new("other", DOT, vec![1, 2], vec![0], 2).unwrap();
+        let error = LabeledImages::concat(&[&first, &other]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "data sets `four` and `other` need images of one shape and the same number of classes, got 1x1x2 with 3 \
+             classes and 1x1x2 with 2 classes"
+        );
+        assert!(matches!(LabeledImages::concat(&[]), Err(DatasetError::Empty(_))));
     }
 
     #[test]

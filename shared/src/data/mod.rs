@@ -33,6 +33,7 @@
 //!
 //! Official files are found, and their hashes checked, by [`DataDir`] and [`verify`]; [`load`] reads them. Test images with
 //! fog, noise or blur come from [`corruption`], and published ones from [`load_cifar_10_c`]. A [`ContactSheet`] shows them.
+//! A [`TaskStream`] makes permuted, split or rotated tasks of a data set, one at a time.
 
 mod augment;
 mod batches;
@@ -53,6 +54,7 @@ mod points;
 mod sheet;
 mod streams;
 mod strokes;
+mod tasks;
 
 pub use augment::{Augmentation, AugmentationConfig};
 pub use batches::{Batches, BatchesConfig, EpochBatches};
@@ -71,3 +73,4 @@ pub use points::{LabeledPoints, spirals, two_moons};
 pub use rekindle_harness::data::{DataDir, DataError, Located, verify};
 pub use sheet::ContactSheet;
 pub use streams::{Stream, Streams};
+pub use tasks::{PermutedTasks, RotatedTasks, SplitTasks, Task, TaskLabels, TaskOrder, TaskStream, Validation};

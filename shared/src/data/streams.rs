@@ -16,6 +16,8 @@ pub enum Stream {
     Augmentation,
     /// Image corruptions.
     Corruption,
+    /// Task streams: permutations of pixels, orders of classes.
+    Tasks,
     /// The method's own noise.
     Method,
     /// Initialization of the weights.
@@ -24,8 +26,16 @@ pub enum Stream {
 
 impl Stream {
     /// Every stream.
-    pub const ALL: [Self; 7] =
-        [Self::Data, Self::Labels, Self::Batches, Self::Augmentation, Self::Corruption, Self::Method, Self::Init];
+    pub const ALL: [Self; 8] = [
+        Self::Data,
+        Self::Labels,
+        Self::Batches,
+        Self::Augmentation,
+        Self::Corruption,
+        Self::Tasks,
+        Self::Method,
+        Self::Init,
+    ];
 
     /// The name from which the stream is derived.
     pub fn name(self) -> &'static str {
@@ -35,6 +45,7 @@ impl Stream {
             Self::Batches => "batches",
             Self::Augmentation => "augmentation",
             Self::Corruption => "corruption",
+            Self::Tasks => "tasks",
             Self::Method => "method",
             Self::Init => "init",
         }
