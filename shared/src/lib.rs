@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 pub mod backend;
+#[cfg(feature = "continual")]
+pub mod continual;
 #[cfg(feature = "data")]
 pub mod data;
 pub mod model;
