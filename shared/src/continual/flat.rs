@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::tensor::{DType, FloatDType, Tensor};
 
-/// Calls `f` with every float parameter of a module that `f` may know by its identifier, tied ones once.
+/// Calls `f` with each float parameter whose identifier is in `keep`, a tied one once.
 ///
-/// `f` gets the identifier, the value `[n_elements]` of a parameter of any rank, as part of the graph where the model is on an
-/// autodiff device, widened from half precision.
+/// `f` gets the value as `[n_elements]`, whatever its rank: part of the graph where the model is on an autodiff device, and
+/// widened from half precision.
 pub(super) fn for_each_value<M: Module>(model: &M, keep: &HashSet<ParamId>, f: impl FnMut(ParamId, Tensor<1>)) {
     struct Values<'a, F> {
         keep: &'a HashSet<ParamId>,

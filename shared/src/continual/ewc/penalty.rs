@@ -351,6 +351,19 @@ mod tests {
     }
 
     #[test]
+    fn a_tied_weight_is_held_once() {
+        let model = two([1.0, 2.0], 3.0, &Device::flex().autodiff());
+        let tied = |model: &Two| [model.clone(), model.clone()];
+        let mut ewc = EwcConfig::new(2.0).init().unwrap();
+        ewc.add(&tied(&model), fisher(&model, [1.0, 1.0], Some(1.0))).unwrap();
+        let moved = tied(&at(&model, [3.0, 2.0], 3.0));
+        assert_eq!(ewc.penalty(&moved).unwrap().into_scalar::<f64>(), 4.0);
+        let grads = ewc.add_gradients(&moved, GradientsParams::new()).unwrap();
+        let matrix = grads.get::<2>(model.matrix.id).unwrap().into_data().try_to_vec::<f32>().unwrap();
+        assert_eq!((matrix, ewc.bytes()), (vec![4.0, 0.0], 24));
+    }
+
+    #[test]
     fn what_does_not_fit_is_refused_and_nothing_is_added() {
         let device = Device::flex().autodiff();
         for (lambda, decay) in [(-1.0, None), (f64::NAN, None), (1.0, Some(1.5)), (1.0, Some(f64::NAN))] {

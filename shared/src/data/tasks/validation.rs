@@ -74,6 +74,8 @@ mod tests {
         assert_eq!(split(Validation::First { fraction: 0.5 }), (vec![6, 8, 9], vec![3, 5]));
         let (train, validation) = Validation::First { fraction: 0.29 }.split(0, (0..100).collect());
         assert_eq!((train.len(), validation.len()), (71, 29));
+        let (train, validation) = Validation::First { fraction: 0.1 }.split(0, (0..60_000).collect());
+        assert_eq!((validation, train), ((0..6_000).collect(), (6_000..60_000).collect()), "MNIST");
     }
 
     #[test]
