@@ -1,13 +1,16 @@
-//! Layer inputs: what `observe` sees, and what `unobserved` finds missing.
+//! Layer inputs: what `observe` sees, and what `unobserved` and `require_observed` find missing.
 
 use burn::module::Module;
 use burn::nn::conv::{Conv1dConfig, Conv2d, Conv2dConfig};
+use burn::nn::conv::{Conv3dConfig, ConvTranspose2dConfig};
 use burn::nn::transformer::TransformerEncoderConfig;
-use burn::nn::{Linear, LinearConfig, PaddingConfig1d, PaddingConfig2d};
+use burn::nn::{
+    Embedding, EmbeddingConfig, Linear, LinearConfig, Lstm, LstmConfig, PaddingConfig1d, PaddingConfig2d, Relu,
+};
 use burn::tensor::{Device, Distribution, Tensor};
 use proptest::prelude::*;
 use rekindle_shared::model::{
-    Classifier, Geometry, Layer, LayerInput, Observation, layer_weights, observe, unobserved,
+    Classifier, Geometry, Layer, LayerInput, Observation, frozen, layer_weights, observe, require_observed, unobserved,
 };
 use rekindle_shared::networks::{MlpConfig, ResNetConfig, Shortcut, SmallCnnConfig, WideResNetConfig};
 
@@ -53,6 +56,114 @@ fn a_layer_that_is_called_by_forward_is_named() {
     let encoder = TransformerEncoderConfig::new(8, 16, 2, 2).init(&device);
     assert_eq!(unobserved(&encoder, &[]).len(), layer_weights(&encoder).len());
     assert_eq!(layer_weights(&encoder).len(), 12);
+}
+
+/// An embedding, two layers and two heads, of which the network uses the first.
+#[derive(Module, Debug)]
+struct TwoTasks {
+    embedding: Embedding,
+    encoder: Lstm,
+    first: Linear,
+    heads: Vec<Linear>,
+}
+
+impl TwoTasks {
+    fn new(device: &Device) -> Self {
+        let linear = || LinearConfig::new(2, 2).init(device);
+        Self {
+            embedding: EmbeddingConfig::new(5, 2).init(device),
+            encoder: LstmConfig::new(2, 2, false).init(device),
+            first: linear(),
+            heads: vec![linear(), linear()],
+        }
+    }
+
+    fn run(&self, device: &Device) -> Vec<Observation> {
+        observe(|| self.heads[0].run(self.first.run(Tensor::<2>::ones([1, 2], device)))).1
+    }
+}
+
+#[test]
+fn every_layer_has_to_be_seen_or_left_out_on_purpose() {
+    let device = Device::flex();
+    let net = TwoTasks::new(&device);
+    let seen = net.run(&device);
+    let error = require_observed(&net, &seen, |_| true).unwrap_err();
+    assert_eq!(error.unreporting, ["embedding.weight (Embedding)"]);
+    assert_eq!(error.uncalled.len(), 9, "eight linear layers in the gates of the LSTM, and a head: {error}");
+    assert_eq!(error.uncalled[8], "heads.1.weight");
+    assert!(error.uncalled[0].starts_with("encoder."), "{error}");
+    let message = error.to_string();
+    for part in
+        ["encoder.", "heads.1.weight", "Layer::run", "capture_layers", "embedding.weight (Embedding)", "|layer|"]
+    {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+
+    let protected = |path: &str| !["embedding", "encoder.", "heads.1."].iter().any(|left| path.starts_with(left));
+    assert_eq!(require_observed(&net, &seen, |layer| protected(&layer.path)), Ok(()));
+    assert_eq!(require_observed(&net, &[], |_| false), Ok(()));
+    let error = require_observed(&net, &[], |layer| protected(&layer.path)).unwrap_err();
+    assert_eq!(error.uncalled, ["first.weight", "heads.0.weight"]);
+    assert!(error.unreporting.is_empty());
+}
+
+#[test]
+fn kinds_that_never_report_are_named_with_their_type() {
+    let device = Device::flex();
+    let layers = (
+        Conv3dConfig::new([1, 1], [2, 2, 2]).init(&device),
+        ConvTranspose2dConfig::new([1, 1], [2, 2]).init(&device),
+        EmbeddingConfig::new(3, 2).init(&device),
+    );
+    let error = require_observed(&layers, &[], |_| true).unwrap_err();
+    assert_eq!(error.unreporting, ["0.weight (Conv3d)", "1.weight (ConvTranspose2d)", "2.weight (Embedding)"]);
+    assert!(error.uncalled.is_empty());
+    let message = error.to_string();
+    assert!(message.ends_with("`|layer| layer.path != \"0.weight\"`"), "{message}");
+}
+
+#[test]
+fn a_module_without_weights_has_nothing_to_miss() {
+    assert_eq!(require_observed(&Relu::new(), &[], |_| true), Ok(()));
+}
+
+#[test]
+fn frozen_layers_are_left_out_by_their_identifiers() {
+    let device = Device::flex().autodiff();
+    let mut net = TwoTasks::new(&device);
+    net.encoder = net.encoder.no_grad();
+    net.embedding = net.embedding.no_grad();
+    net.heads[1] = net.heads[1].clone().no_grad();
+    let frozen = frozen(&net);
+    assert_eq!(require_observed(&net, &net.run(&device), |layer| !frozen.contains(&layer.id)), Ok(()));
+    let error = require_observed(&net, &[], |layer| !frozen.contains(&layer.id)).unwrap_err();
+    assert_eq!(error.uncalled, ["first.weight", "heads.0.weight"]);
+}
+
+#[test]
+fn one_call_covers_tied_weights_at_each_of_their_paths() {
+    let device = Device::flex();
+    let layer = LinearConfig::new(2, 2).init(&device);
+    let tied = [layer.clone(), layer];
+    let (_, seen) = observe(|| tied[1].run(Tensor::<2>::ones([1, 2], &device)));
+    assert_eq!(require_observed(&tied, &seen, |_| true), Ok(()));
+    let error = require_observed(&tied, &[], |_| true).unwrap_err();
+    assert_eq!(error.uncalled, ["0.weight", "1.weight"]);
+    let error = require_observed(&tied, &[], |layer| layer.path.starts_with("0.")).unwrap_err();
+    assert_eq!(error.uncalled, ["0.weight"]);
+}
+
+#[test]
+fn a_layer_of_an_inner_scope_is_missing_in_the_outer_one() {
+    let device = Device::flex();
+    let layers = [LinearConfig::new(2, 2).init(&device), LinearConfig::new(2, 2).init(&device)];
+    let (inner, outer) = observe(|| {
+        let x = layers[0].run(Tensor::<2>::ones([1, 2], &device));
+        observe(|| layers[1].run(x)).1
+    });
+    assert_eq!(require_observed(&layers, &outer, |_| true).unwrap_err().uncalled, ["1.weight"]);
+    assert_eq!(require_observed(&layers, &[outer, inner].concat(), |_| true), Ok(()));
 }
 
 #[test]

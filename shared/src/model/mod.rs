@@ -6,7 +6,7 @@
 //! - [`norm_layers`], [`norm_state`] and [`restore_norm_state`]: what test-time adaptation changes;
 //! - [`with_batch_statistics`], [`with_source_statistics`] and [`normalize_with`]: by which statistics batch norm normalizes;
 //! - `replay_with` (feature `capture`): the same for batch norms that a network calls by Burn's own `forward`, without gradients;
-//! - [`Layer`] and [`observe()`]: the inputs of a network's layers;
+//! - [`Layer`] and [`observe()`]: the inputs of a network's layers; [`require_observed`]: that none was missed;
 //! - [`init_seeded`]: weights that a seed decides.
 //!
 //! Every function takes any Burn [`Module`](burn::module::Module), stock or of the user's own, as it is. Only
@@ -20,6 +20,7 @@
 
 mod classifier;
 mod copy;
+mod coverage;
 mod fast;
 mod layer;
 mod norm;
@@ -33,6 +34,7 @@ mod walk;
 
 pub use classifier::Classifier;
 pub use copy::deep_copy;
+pub use coverage::{UnobservedError, frozen, layer_weights, require_observed, unobserved};
 pub use layer::{Geometry, Layer, LayerInput};
 pub use norm::{
     AdaptiveBatchNorm, BatchStatistics, NormKind, NormLayer, NormState, StatisticsError, batch_norms_outside,
@@ -40,7 +42,7 @@ pub use norm::{
 };
 #[cfg(feature = "capture")]
 pub use norm::{ReplayError, replay_with};
-pub use observe::{Observation, layer_weights, observe, unobserved};
+pub use observe::{Observation, observe};
 pub use parameter::{Parameter, ParameterKind, parameters, select};
 pub use read::read;
 pub use seed::{init_seeded, initialized, seeded, try_init_seeded};
