@@ -7,6 +7,7 @@
 //! (Debian's `libvulkan1 mesa-vulkan-drivers`).
 
 mod capture;
+mod layer_inputs;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::nn::loss::CrossEntropyLossConfig;

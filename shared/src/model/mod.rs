@@ -7,6 +7,7 @@
 //! - [`with_batch_statistics`], [`with_source_statistics`] and [`normalize_with`]: by which statistics batch norm normalizes;
 //! - `replay_with` (feature `capture`): the same for batch norms that a network calls by Burn's own `forward`, without gradients;
 //! - [`Layer`] and [`observe()`]: the inputs of a network's layers; [`require_observed`]: that none was missed;
+//! - `capture_layers` (feature `capture`): the same of a network as it is, third-party modules included, without gradients;
 //! - [`init_seeded`]: weights that a seed decides.
 //!
 //! Every function takes any Burn [`Module`](burn::module::Module), stock or of the user's own, as it is. Only
@@ -18,6 +19,8 @@
 //! mode, `map` and `load_record` on either change those of both. Parameters are values: each side keeps its own.
 //! [`deep_copy`] shares nothing, and it alone is safe to adapt while the original goes on serving.
 
+#[cfg(feature = "capture")]
+mod capture;
 mod classifier;
 mod copy;
 mod coverage;
@@ -32,16 +35,18 @@ mod snapshot;
 mod statistics;
 mod walk;
 
+#[cfg(feature = "capture")]
+pub use capture::{ReplayError, capture_layers};
 pub use classifier::Classifier;
 pub use copy::deep_copy;
 pub use coverage::{UnobservedError, frozen, layer_weights, require_observed, unobserved};
 pub use layer::{Geometry, Layer, LayerInput};
+#[cfg(feature = "capture")]
+pub use norm::replay_with;
 pub use norm::{
     AdaptiveBatchNorm, BatchStatistics, NormKind, NormLayer, NormState, StatisticsError, batch_norms_outside,
     norm_layers, norm_state, normalize_with, restore_norm_state, with_batch_statistics, with_source_statistics,
 };
-#[cfg(feature = "capture")]
-pub use norm::{ReplayError, replay_with};
 pub use observe::{Observation, observe};
 pub use parameter::{Parameter, ParameterKind, parameters, select};
 pub use read::read;

@@ -21,7 +21,8 @@ thread_local! {
 /// [`Layer::run`](super::Layer::run) on this thread, in order.
 ///
 /// Layers that are called by `forward`, among them those inside Burn's attention and recurrent modules, don't report:
-/// [`require_observed`](super::require_observed) tells which ones were missed. Scopes nest: an inner one keeps what it sees to itself. Inputs are references to the tensors that the
+/// [`require_observed`](super::require_observed) tells which ones were missed, and `capture_layers` (feature `capture`)
+/// sees them too. Scopes nest: an inner one keeps what it sees to itself. Inputs are references to the tensors that the
 /// layers got, so that observing copies nothing and waits for nothing, but keeps them in memory.
 pub fn observe<R>(f: impl FnOnce() -> R) -> (R, Vec<Observation>) {
     let outer = Outer::replaced_by(Some(Vec::new()));
@@ -29,6 +30,13 @@ pub fn observe<R>(f: impl FnOnce() -> R) -> (R, Vec<Observation>) {
     let seen = SCOPE.with(|scope| scope.borrow_mut().take()).unwrap_or_default();
     drop(outer);
     (result, seen)
+}
+
+/// Runs `f` without its layers reporting to the scope that this thread may be in.
+#[cfg(feature = "capture")]
+pub(super) fn unreported<R>(f: impl FnOnce() -> R) -> R {
+    let _outer = Outer::replaced_by(None);
+    f()
 }
 
 /// A scope that another one stands in for. It comes back when this is dropped, also by a panic.

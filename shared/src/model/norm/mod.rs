@@ -11,7 +11,7 @@ mod statistics;
 pub use adaptive::AdaptiveBatchNorm;
 pub use layers::{NormKind, NormLayer, norm_layers};
 #[cfg(feature = "capture")]
-pub use replay::{ReplayError, replay_with};
+pub use replay::replay_with;
 pub use scope::{batch_norms_outside, normalize_with};
 pub use state::{NormState, norm_state, restore_norm_state, with_batch_statistics, with_source_statistics};
 pub use statistics::{BatchStatistics, StatisticsError};
