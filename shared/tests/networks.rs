@@ -1,8 +1,8 @@
 //! The reference networks: sizes, shapes, seeds, refusals.
 
-use burn::module::Module;
+use burn::module::{Module, ModuleMapper, Param};
 use burn::optim::GradientsParams;
-use burn::tensor::{Device, Distribution, Tensor};
+use burn::tensor::{DType, Device, Distribution, Tensor};
 use proptest::prelude::*;
 use rekindle_shared::model::{Classifier, ParameterKind, init_seeded, parameters, select, try_init_seeded};
 use rekindle_shared::networks::{
@@ -148,6 +148,22 @@ fn a_block_whose_convolutions_are_silent_passes_its_padded_input() {
         .assert_approx_eq::<f32>(&expected.into_data(), burn::tensor::Tolerance::absolute(1e-6));
     assert_eq!(features.clone().slice([0..2, 0..3]).abs().sum().into_scalar::<f32>(), 0.0);
     assert_eq!(features.slice([0..2, 5..8]).abs().sum().into_scalar::<f32>(), 0.0);
+}
+
+#[test]
+fn a_padded_shortcut_works_in_double_precision() {
+    struct Doubled;
+    impl ModuleMapper for Doubled {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            param.map(|values| values.cast(DType::F64))
+        }
+    }
+    let device = Device::flex();
+    let resnet = ResNetConfig::new().with_depth(8).with_width(2).init(&device).unwrap();
+    let images = Tensor::<4>::random([2, 3, 5, 6], Distribution::Default, &device);
+    let logits = resnet.forward(images.clone()).into_data();
+    let doubled = resnet.map(&mut Doubled).forward(images.cast(DType::F64)).cast(DType::F32).into_data();
+    doubled.assert_approx_eq::<f32>(&logits, burn::tensor::Tolerance::absolute(1e-5));
 }
 
 fn index(rows: [i32; 2], device: &Device) -> Tensor<1, burn::tensor::Int> {

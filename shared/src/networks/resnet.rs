@@ -180,8 +180,8 @@ impl BasicBlock {
 /// Adds channels of zeros, half of them in front.
 fn pad_channels(maps: Tensor<4>, extra: usize) -> Tensor<4> {
     let [batch, _, height, width] = maps.dims();
-    let device = maps.device();
-    let zeros = |channels| Tensor::zeros([batch, channels, height, width], &device);
+    let (device, dtype) = (maps.device(), maps.dtype());
+    let zeros = |channels| Tensor::zeros([batch, channels, height, width], (&device, dtype));
     let front = extra / 2;
     let parts = if front == 0 { vec![maps, zeros(extra)] } else { vec![zeros(front), maps, zeros(extra - front)] };
     Tensor::cat(parts, 1)
