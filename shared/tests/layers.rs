@@ -1,6 +1,6 @@
 //! Layer inputs: what `observe` sees, and what `unobserved` and `require_observed` find missing.
 
-use burn::module::Module;
+use burn::module::{Lora, Module};
 use burn::nn::conv::{Conv1dConfig, Conv2d, Conv2dConfig};
 use burn::nn::conv::{Conv3dConfig, ConvTranspose2dConfig};
 use burn::nn::transformer::TransformerEncoderConfig;
@@ -121,6 +121,16 @@ fn kinds_that_never_report_are_named_with_their_type() {
     assert!(error.uncalled.is_empty());
     let message = error.to_string();
     assert!(message.ends_with("`|layer| layer.path != \"0.weight\"`"), "{message}");
+}
+
+#[test]
+fn low_rank_factors_of_a_layer_never_report() {
+    let device = Device::flex().autodiff();
+    let layer = LinearConfig::new(3, 3).init(&device).apply_lora(Lora::new(2, 1.0));
+    let (_, seen) = observe(|| layer.run(Tensor::<2>::ones([1, 3], &device)));
+    let error = require_observed(&layer, &seen, |_| true).unwrap_err();
+    assert!(error.uncalled.is_empty(), "{error}");
+    assert_eq!(error.unreporting.len(), 2, "{error}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! The reference is `observe` on the same network, with its layers called by `Layer::run`.
 
-use burn::module::{Module, ModuleMapper, Param, ParamId};
+use burn::module::{Lora, Module, ModuleMapper, Param, ParamId};
 use burn::nn::conv::{Conv1d, Conv1dConfig, Conv2d, Conv2dConfig};
 use burn::nn::transformer::{TransformerEncoder, TransformerEncoderConfig, TransformerEncoderInput};
 use burn::nn::{
@@ -302,6 +302,16 @@ fn a_weight_that_is_used_in_another_way_is_missing_and_not_wrong() {
         assert_eq!(missing, expected, "{use_}");
         assert_eq!(seen.len(), 2 - expected.len(), "{use_}");
     }
+}
+
+#[test]
+fn a_layer_with_low_rank_factors_is_missing() {
+    let layer = LinearConfig::new(3, 3).init(&flex()).apply_lora(Lora::new(2, 1.0));
+    let x = random::<2>(9, [4, 3], &flex());
+    let (output, seen) = capture_layers(&layer, x.clone(), |layer: &Linear, x| layer.forward(x)).unwrap();
+    output.into_data().assert_eq(&layer.forward(x).into_data(), true);
+    assert!(seen.is_empty(), "{seen:?}");
+    assert_eq!(missing(&layer, &seen).len(), 3, "the weight and two factors");
 }
 
 #[test]

@@ -37,9 +37,9 @@ pub fn unobserved<M: Module>(module: &M, observations: &[Observation]) -> Vec<Pa
 /// - `Linear`, `Conv1d` and `Conv2d` report where a network calls them by [`Layer::run`](super::Layer::run) inside
 ///   [`observe`](super::observe). Inside Burn's own attention, transformer and recurrent modules they are called by
 ///   `forward`: only `capture_layers` (feature `capture`) sees them there.
-/// - Other kinds never report: embeddings, transposed, deformable and three-dimensional convolutions, matrices of a
-///   type of one's own. `capture_layers` sees a matrix that an input is multiplied by, whatever its type, but none of
-///   the rest.
+/// - Other kinds never report: embeddings, transposed, deformable and three-dimensional convolutions, low-rank factors,
+///   matrices of a type of one's own. `capture_layers` sees a matrix that an input is multiplied by, whatever its type,
+///   but none of the rest.
 /// - A layer that is called several times is covered by one call. So are tied weights, at each of their paths; one that
 ///   is not covered is named at each path that `protected` accepts.
 ///
@@ -140,9 +140,11 @@ pub fn frozen<M: Module>(module: &M) -> HashSet<ParamId> {
     frozen.0
 }
 
-/// Whether `Layer::run` calls the layer that owns this weight.
+/// Whether `Layer::run` reports the inputs of this weight.
 fn reports(weight: &Parameter) -> bool {
-    matches!(weight.module.as_str(), "Linear" | "Conv1d" | "Conv2d")
+    // The factors that Burn's LoRA adds to a layer are at longer paths, with the same owner.
+    let own = weight.path.rsplit('.').next() == Some("weight");
+    own && matches!(weight.module.as_str(), "Linear" | "Conv1d" | "Conv2d")
 }
 
 fn owner(weight: &Parameter) -> &str {
