@@ -2,7 +2,7 @@
 //!
 //! The reference is `observe` on the same network, with its layers called by `Layer::run`.
 
-use burn::module::{Lora, Module, ModuleMapper, Param, ParamId};
+use burn::module::{Lora, Module, ModuleMapper, Param, ParamId, Quantizer};
 use burn::nn::conv::{Conv1d, Conv1dConfig, Conv2d, Conv2dConfig};
 use burn::nn::transformer::{TransformerEncoder, TransformerEncoderConfig, TransformerEncoderInput};
 use burn::nn::{
@@ -10,6 +10,7 @@ use burn::nn::{
     LstmConfig, PaddingConfig1d, PaddingConfig2d,
 };
 use burn::tensor::activation::relu;
+use burn::tensor::quantization::{Calibration, QuantScheme, QuantValue};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData, Tolerance};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -410,6 +411,11 @@ fn what_cannot_be_captured_is_refused_with_the_reason() {
     let error = refused(&|given, x| capture_layers(given, x, Cnn::forward).unwrap().0);
     assert!(matches!(error, ReplayError::Refused(_)), "{error}");
     assert_eq!(refused(&|_, _| net.forward(images(&flex()))), ReplayError::NotRecorded);
+
+    let mut quantizer = Quantizer::new(Calibration::MinMax, QuantScheme::default().with_value(QuantValue::Q8S));
+    let layer = LinearConfig::new(8, 8).init(&flex()).quantize_weights(&mut quantizer);
+    let error = capture_layers(&layer, random::<2>(1, [2, 8], &flex()), |layer: &Linear, x| layer.forward(x));
+    assert!(error.as_ref().unwrap_err().to_string().contains("quantized weights"), "{error:?}");
 
     // A refusal leaves nothing behind that the next call would meet.
     let (_, seen) = capture_layers(&net, images(&flex()), Cnn::forward).unwrap();

@@ -30,8 +30,9 @@ use crate::model::{LayerInput, Observation, layer_weights};
 ///   low-rank factors, scaled, cut or looked up. [`require_observed`](crate::model::require_observed) names what is missing.
 /// - `forward` uses the model and the input that it is given. Other tensors that it needs are moved to the device of
 ///   that input inside of it.
-/// - A `forward` that reads tensors back can't be recorded. It panics inside of this function, which catches that; the
-///   panic hook still reports it on standard error, and a program built with `panic = "abort"` ends.
+/// - Quantized weights can't be recorded. Neither can a `forward` that reads tensors back: it panics inside of this
+///   function, which catches that; the panic hook still reports it on standard error, and a program built with
+///   `panic = "abort"` ends.
 ///
 /// # Shapes
 ///

@@ -9,7 +9,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Capture, Flex};
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::tensor::kind::Autodiff;
-use burn::tensor::{CapturedGraph, Device, Tensor, TensorData};
+use burn::tensor::{CapturedGraph, DType, Device, Tensor, TensorData};
 use burn_router::TensorInterpreter;
 
 use super::ReplayError;
@@ -44,6 +44,9 @@ impl Recording {
                 }
             }
         }
+        if is_quantized(model) {
+            return Err(ReplayError::Refused("Burn does not record quantized weights".into()));
+        }
         // Nothing moves to a recorder from an autodiff device, and running statistics would move with those of clones.
         let (model, input) = (model.valid(), input.inner());
         let (mut parameters, mut output) = (Parameters::default(), None);
@@ -67,6 +70,18 @@ impl Recording {
         output.id = *graph.graph.outputs.first().ok_or(ReplayError::NotRecorded)?;
         Ok(Self { graph, parameters: parameters.0, output })
     }
+}
+
+fn is_quantized<M: Module>(model: &M) -> bool {
+    struct Quantized(bool);
+    impl ModuleVisitor for Quantized {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.0 |= matches!(param.val().dtype(), DType::QFloat(_));
+        }
+    }
+    let mut quantized = Quantized(false);
+    model.visit(&mut quantized);
+    quantized.0
 }
 
 /// Recorded operations being carried out.
