@@ -100,7 +100,7 @@ pub struct Plot {
     /// How the numbers are drawn.
     pub kind: PlotKind,
     /// The metric; for [`PlotKind::Curves`] the curve, for [`PlotKind::Picture`] the picture, and for a family of metrics
-    /// ([`PlotKind::Bars`], [`PlotKind::Scatter`]) what their names begin with (`error_`). A metric need not be listed in
+    /// ([`PlotKind::Bars`], [`PlotKind::Scatter`]) or curves ([`PlotKind::Matrix`]) what their names begin with (`error_`). A metric need not be listed in
     /// the tables.
     pub metric: String,
     /// What the names of a family's metrics end with, in order (`fog` for `error_fog`); shown with spaces for `_`.
@@ -151,6 +151,8 @@ pub enum PlotKind {
     Bars,
     /// One family of metrics against another in one setting: a point for each method and item of the families.
     Scatter,
+    /// A family of curves in one setting: for each method a table of shades, a row a curve.
+    Matrix,
     /// The picture of each setting and method that handed one back, that of the first seed.
     Picture,
 }

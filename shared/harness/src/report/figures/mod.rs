@@ -2,6 +2,7 @@
 
 mod bars;
 mod curves;
+mod matrix;
 mod methods;
 mod pictures;
 mod scatter;
@@ -22,7 +23,7 @@ pub(super) struct Figure {
     pub(super) title: String,
     /// What lines, bands and points are.
     pub(super) caption: String,
-    /// The drawing: an SVG or image element.
+    /// The drawing: an SVG, image or table element.
     pub(super) body: String,
     /// It needs the page's whole width.
     pub(super) wide: bool,
@@ -47,6 +48,7 @@ pub(super) fn draw(plot: &Plot, experiment: &Experiment, runs: &Runs) -> Vec<Fig
         PlotKind::Methods => each(&|setting| drawing.over_methods(setting)),
         PlotKind::Curves => each(&|setting| drawing.curves(setting)),
         PlotKind::Bars => each(&|setting| drawing.bars(setting)),
+        PlotKind::Matrix => drawing.settings.iter().flat_map(|setting| drawing.matrices(setting)).collect(),
         PlotKind::Scatter => each(&|setting| drawing.scatter(setting)),
         PlotKind::Picture => drawing.pictures().iter().filter_map(Picture::figure).collect(),
     }

@@ -70,7 +70,7 @@ fn every_kind_draws_what_it_has() {
 
 #[test]
 fn a_plot_of_what_no_record_has_is_left_away() {
-    for kind in [PlotKind::Settings, PlotKind::Methods, PlotKind::Curves, PlotKind::Picture] {
+    for kind in [PlotKind::Settings, PlotKind::Methods, PlotKind::Curves, PlotKind::Matrix, PlotKind::Picture] {
         assert!(drawn(&Plot { metric: "other".into(), ..plot(kind) }).is_empty());
     }
     for kind in [PlotKind::Bars, PlotKind::Scatter] {
@@ -97,6 +97,28 @@ fn a_family_has_a_group_of_bars_for_each_member_with_numbers() {
     assert!(body.contains("fill-series-0") && body.contains("fill-series-1"), "colors are those of the rows");
     assert!(!bars[0].wide);
     assert!(drawn(&Plot { log: true, ..family(PlotKind::Bars) }).len() == 2);
+}
+
+#[test]
+fn a_family_of_curves_is_a_table_of_shades_for_each_method() {
+    let records = [("a", 0.0), ("b", 0.1)].into_iter().flat_map(|(method, more)| {
+        (1..=2).map(move |seed| {
+            let mut record = record("s", method, seed, 0.5);
+            let row = |values: &[f64]| values.iter().map(|value| value + more * seed as f64).collect::<Vec<_>>();
+            record.results.curves =
+                [("after_00", row(&[0.5])), ("after_01", row(&[0.25, 0.75]))].map(|(k, v)| (k.into(), v)).into();
+            record
+        })
+    });
+    let plot = Plot { metric: "after_".into(), scale: 100.0, ..plot(PlotKind::Matrix) };
+    let figures = draw(&plot, &experiment(), &Runs::new(Tier::Smoke, "flex", records.collect(), None));
+    assert_eq!(figures.iter().map(|f| f.title.as_str()).collect::<Vec<_>>(), ["T, a", "T, b"]);
+    assert!(figures[0].body.contains("<tr><th scope=\"row\">1</th><td style=\"background:color-mix(in srgb, var(--series-0) 23%, transparent)\">50</td><td></td></tr>"), "{}", figures[0].body);
+    // The mean of two seeds; lowest and highest over both methods.
+    assert!(
+        figures[0].body.contains("0%, transparent)\">25</td>")
+            && figures[1].body.contains("60%, transparent)\">90</td>")
+    );
 }
 
 #[test]
