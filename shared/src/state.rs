@@ -45,6 +45,39 @@ pub fn read(path: &Path) -> Result<Vec<u8>, StateFileError> {
     std::fs::read(path).map_err(|error| StateFileError::new("read", path, &error))
 }
 
+/// Reads the fields of a state one after the other; each gives none where the bytes end before it does.
+#[derive(Debug, Clone)]
+pub struct Fields<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Fields<'a> {
+    /// Of what follows `magic`; none if the bytes begin otherwise.
+    pub fn after(magic: &[u8; 8], bytes: &'a [u8]) -> Option<Self> {
+        bytes.strip_prefix(magic).map(|rest| Self { rest })
+    }
+
+    /// The next number, eight bytes, little-endian.
+    pub fn number(&mut self) -> Option<u64> {
+        let (first, rest) = self.rest.split_first_chunk::<8>()?;
+        self.rest = rest;
+        Some(u64::from_le_bytes(*first))
+    }
+
+    /// The next bytes, with their number before them.
+    pub fn bytes(&mut self) -> Option<&'a [u8]> {
+        let length = usize::try_from(self.number()?).ok()?;
+        let (first, rest) = self.rest.split_at_checked(length)?;
+        self.rest = rest;
+        Some(first)
+    }
+
+    /// Everything that is left.
+    pub fn rest(self) -> &'a [u8] {
+        self.rest
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,6 +90,19 @@ mod tests {
         write(&path, b"second").unwrap();
         assert_eq!(read(&path).unwrap(), b"second");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn fields_come_in_order_and_end_with_the_bytes() {
+        let mut bytes = b"\x00MAGIC\x00\x01".to_vec();
+        bytes.extend(7_u64.to_le_bytes());
+        bytes.extend(2_u64.to_le_bytes());
+        bytes.extend(b"abrest");
+        assert!(Fields::after(b"\x00MAGIC\x00\x02", &bytes).is_none());
+        let mut fields = Fields::after(b"\x00MAGIC\x00\x01", &bytes).unwrap();
+        assert_eq!((fields.number(), fields.bytes()), (Some(7), Some(&b"ab"[..])));
+        assert!(fields.clone().number().is_none() && fields.clone().bytes().is_none());
+        assert_eq!(fields.rest(), b"rest");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::{DType, FloatDType, Tensor};
+use rekindle_shared::model::lifted;
 
 /// Flat tensors in the order of the module's fields, tied parameters once, half precision widened to `f32`.
 #[derive(Debug, Clone)]
@@ -95,18 +96,6 @@ pub(crate) fn displaced<M: Module>(model: M, vector: ParameterVector) -> M {
         }
     }
     model.map(&mut Displace(vector.parts.into_iter().collect()))
-}
-
-/// `value` through `f`, below autodiff, as a leaf with the autodiff context that `value` has.
-fn lifted<const D: usize>(value: &Tensor<D>, f: impl FnOnce(Tensor<D>) -> Tensor<D>) -> Tensor<D> {
-    let moved = f(value.clone().inner());
-    match value.gradient_checkpointing_strategy() {
-        // `autodiff()` alone would give the default strategy, and tensors with different ones cannot meet.
-        Some(strategy) => {
-            moved.autodiff().with_gradient_checkpointing_strategy(strategy).set_require_grad(value.is_require_grad())
-        }
-        None => moved,
-    }
 }
 
 /// `values` below autodiff in one dimension, widened to `f32` from half precision, where squares overflow.

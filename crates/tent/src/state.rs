@@ -7,7 +7,7 @@ use burn::module::{Module, ParamGroup};
 use burn::store::ModuleRecord;
 use burn::tensor::Bytes;
 use rekindle_shared::model::norm_layers;
-use rekindle_shared::state;
+use rekindle_shared::state::{self, Fields};
 
 use crate::adapt::Progress;
 use crate::collapse::Monitor;
@@ -62,20 +62,20 @@ impl<M: Module> Tent<M> {
     /// [`TentError::InvalidState`] if the bytes are truncated, something else, or of another model.
     pub fn from_bytes(mut self, bytes: &[u8]) -> Result<Self, TentError> {
         let invalid = |error: burn::store::RecordError| TentError::InvalidState(error.to_string());
-        let mut rest = bytes.strip_prefix(MAGIC).ok_or_else(|| refuse("it begins with other bytes"))?;
+        let truncated = || refuse("it is truncated");
+        let mut fields = Fields::after(MAGIC, bytes).ok_or_else(|| refuse("it begins with other bytes"))?;
         let mut numbers = [0; 12];
         for number in &mut numbers {
-            *number = u64::from_le_bytes(take(&mut rest)?);
+            *number = fields.number().ok_or_else(truncated)?;
         }
         let [batches, samples, updates, small_batches, small_batch_samples, filtered_batches, collapses, resets, ..] =
             numbers;
         let [.., since_reset, n_classes, stopped, n_average] = numbers;
         let mut average = Vec::new();
         for _ in 0..n_average {
-            average.push(f64::from_le_bytes(take(&mut rest)?));
+            average.push(f64::from_bits(fields.number().ok_or_else(truncated)?));
         }
-        let length = usize::try_from(u64::from_le_bytes(take(&mut rest)?)).map_err(|_| refuse("it is too long"))?;
-        let (record, optimizer) = rest.split_at_checked(length).ok_or_else(|| refuse("it is truncated"))?;
+        let record = fields.bytes().ok_or_else(truncated)?;
 
         let record = ModuleRecord::from_bytes(Bytes::from_bytes_vec(record.to_vec())).map_err(invalid)?;
         let expected = self.norm_record().len();
@@ -83,7 +83,7 @@ impl<M: Module> Tent<M> {
             let reason = format!("it has {} tensors of norm layers, the model {expected}", record.len());
             return Err(TentError::InvalidState(reason));
         }
-        let optimizer = Bytes::from_bytes_vec(optimizer.to_vec());
+        let optimizer = Bytes::from_bytes_vec(fields.rest().to_vec());
         let optimizer = self.optimizer.clone().from_bytes(optimizer).map_err(invalid)?;
         self.model = self.model.try_load_record(record.allow_partial(true)).map_err(invalid)?;
         let group = ParamGroup::from_ids(self.adapted().to_vec());
@@ -132,12 +132,6 @@ impl<M: Module> Tent<M> {
         let ids = layers.iter().flat_map(|layer| layer.affine().chain(layer.running.iter().copied())).collect();
         self.model.valid().into_record_group(ParamGroup::from_ids(ids))
     }
-}
-
-fn take(rest: &mut &[u8]) -> Result<[u8; 8], TentError> {
-    let (first, others) = rest.split_first_chunk::<8>().ok_or_else(|| refuse("it is truncated"))?;
-    *rest = others;
-    Ok(*first)
 }
 
 fn refuse(reason: &str) -> TentError {

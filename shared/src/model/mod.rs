@@ -8,6 +8,7 @@
 //! - `replay_with` (feature `capture`): the same for batch norms that a network calls by Burn's own `forward`, without gradients;
 //! - [`Layer`] and [`observe()`]: the inputs of a network's layers; [`require_observed`]: that none was missed;
 //! - `capture_layers` (feature `capture`): the same of a network as it is, third-party modules included, without gradients;
+//! - [`lifted`]: a parameter changed below autodiff, in a mapper;
 //! - [`init_seeded`]: weights that a seed decides.
 //!
 //! Every function takes any Burn [`Module`](burn::module::Module), stock or of the user's own, as it is. Only
@@ -26,6 +27,7 @@ mod copy;
 mod coverage;
 mod fast;
 mod layer;
+mod lift;
 mod norm;
 mod observe;
 mod parameter;
@@ -41,6 +43,7 @@ pub use classifier::Classifier;
 pub use copy::deep_copy;
 pub use coverage::{UnobservedError, frozen, layer_weights, require_observed, unobserved};
 pub use layer::{Geometry, Layer, LayerInput};
+pub use lift::lifted;
 #[cfg(feature = "capture")]
 pub use norm::replay_with;
 pub use norm::{
