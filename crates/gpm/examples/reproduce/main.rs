@@ -1,0 +1,46 @@
+//! Reproduces the experiments of "Gradient Projection Memory for Continual Learning".
+//!
+//! `cargo xtask reproduce gpm` runs them all; this binary lists the cells and runs one at a time.
+
+mod heads;
+mod latent;
+mod learn;
+mod method;
+mod small;
+mod smoke;
+mod tasks;
+
+use std::process::ExitCode;
+
+use rekindle_harness::worker::{self, Context, Environment, Failure, Outcome, Reproduction};
+use rekindle_harness::{Cell, Tier, build_info};
+use rekindle_shared::backend;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    worker::main(include_str!("../../paper.toml"), build_info!(), &Gpm)
+}
+
+struct Gpm;
+
+impl Reproduction for Gpm {
+    fn cells(&self, tier: Tier, seeds: Option<u64>) -> Vec<Cell> {
+        match tier {
+            Tier::Smoke => smoke::cells(seeds),
+            Tier::Small => small::cells(seeds),
+            Tier::Paper => Vec::new(),
+        }
+    }
+
+    fn environment(&self, backend: &str) -> Result<Environment, Failure> {
+        let device = backend::open(backend).map_err(Failure::backend)?;
+        Ok(Environment { device: backend::describe(&device), features: backend::features() })
+    }
+
+    fn run(&self, cell: &Cell, context: &Context) -> Result<Outcome, Failure> {
+        let device = backend::open(&context.backend).map_err(Failure::backend)?.autodiff();
+        tasks::run(cell, context, &device)
+    }
+}

@@ -1,0 +1,132 @@
+//! Which parameters a memory protects, and what happens to the others.
+
+use std::collections::{HashMap, HashSet};
+
+use burn::module::{Module, ModuleVisitor, Param, ParamId};
+use burn::tensor::Tensor;
+use rekindle_shared::model::{Parameter, ParameterKind, parameters};
+
+use crate::moments::Basis;
+use crate::projector::Projector;
+use crate::{GpmConfig, GpmError, Others};
+
+/// What a memory holds of one layer.
+#[derive(Debug, Clone)]
+pub(crate) struct LayerMemory {
+    /// Path of the layer; of the first one, where its weight is tied.
+    pub(crate) path: String,
+    pub(crate) weight: ParamId,
+    /// Inputs that each output has: rows of a linear weight, channels of a group times kernel elements of a convolution.
+    pub(crate) dim: usize,
+    /// One for each group of a convolution, one for a linear layer; none before the first task.
+    pub(crate) bases: Vec<Basis>,
+    pub(crate) projector: Projector,
+    /// Threshold of its own.
+    pub(crate) threshold: Option<f64>,
+}
+
+impl LayerMemory {
+    /// Directions held, of all groups together.
+    pub(crate) fn rank(&self) -> usize {
+        self.bases.iter().map(Basis::rank).sum()
+    }
+
+    /// Directions there are, of all groups together; before the first task, which shows the groups, of one.
+    pub(crate) fn n_directions(&self) -> usize {
+        self.dim * self.bases.len().max(1)
+    }
+}
+
+/// What may become of each parameter.
+#[derive(Debug, Clone)]
+pub(crate) struct Roles {
+    /// Index of the layer whose weight it is.
+    pub(crate) layers: HashMap<ParamId, usize>,
+    /// Frozen, from the first task on or after it.
+    pub(crate) frozen: HashMap<ParamId, Others>,
+}
+
+/// The layers of `model` that the memory protects, and the roles of all its parameters.
+pub(crate) fn divide<M: Module>(config: &GpmConfig, model: &M) -> Result<(Vec<LayerMemory>, Roles), GpmError> {
+    let trained = trained(model);
+    let (mut layers, mut unsupported) = (Vec::new(), Vec::new());
+    let mut roles = Roles { layers: HashMap::new(), frozen: HashMap::new() };
+    let listed = parameters(model);
+    for parameter in &listed {
+        let id = parameter.id;
+        let excluded = |group: &burn::module::ParamGroup| group.matches(&id, Some(&parameter.path));
+        if !trained.contains(&id) || config.exclude.as_ref().is_some_and(excluded) {
+            continue;
+        }
+        let others = match parameter.kind {
+            ParameterKind::RunningStatistic => continue,
+            ParameterKind::NormScale | ParameterKind::NormShift => config.norms,
+            ParameterKind::Weight => match (inputs(parameter), config.unprotected) {
+                (Some(dim), _) => {
+                    // Tied weights are one layer, by the name of its first place.
+                    roles.layers.entry(id).or_insert_with(|| {
+                        layers.push(layer(config, parameter, dim));
+                        layers.len() - 1
+                    });
+                    continue;
+                }
+                (None, Some(others)) => others,
+                (None, None) => {
+                    unsupported.push(format!("{} ({})", parameter.path, parameter.module));
+                    continue;
+                }
+            },
+            _ => config.biases,
+        };
+        roles.frozen.insert(id, others);
+    }
+    if !unsupported.is_empty() {
+        return Err(GpmError::UnsupportedWeights(unsupported));
+    }
+    if layers.is_empty() {
+        let mut types: Vec<_> = listed.into_iter().map(|parameter| parameter.module).collect();
+        types.sort();
+        types.dedup();
+        return Err(GpmError::NothingToProtect(types));
+    }
+    Ok((layers, roles))
+}
+
+fn layer(config: &GpmConfig, parameter: &Parameter, dim: usize) -> LayerMemory {
+    let own = config.thresholds.iter().rfind(|own| own.group.matches(&parameter.id, Some(&parameter.path)));
+    LayerMemory {
+        path: parameter.path.strip_suffix(".weight").unwrap_or(&parameter.path).to_owned(),
+        weight: parameter.id,
+        dim,
+        bases: Vec::new(),
+        projector: Projector::Free,
+        threshold: own.map(|own| own.threshold),
+    }
+}
+
+/// Length of a column of the layer's representation matrix, if its inputs can be seen.
+fn inputs(weight: &Parameter) -> Option<usize> {
+    match (weight.module.as_str(), weight.shape.as_slice()) {
+        ("Linear", [inputs, _]) => Some(*inputs),
+        ("Conv1d" | "Conv2d", [_, of_a_group @ ..]) => Some(of_a_group.iter().product()),
+        _ => None,
+    }
+}
+
+/// The parameters that require gradients; all of them on a device without autodiff.
+fn trained<M: Module>(model: &M) -> HashSet<ParamId> {
+    #[derive(Default)]
+    struct Trained {
+        ids: HashSet<ParamId>,
+    }
+    impl ModuleVisitor for Trained {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if !param.lazy_device().is_autodiff() || param.val().is_require_grad() {
+                self.ids.insert(param.id);
+            }
+        }
+    }
+    let mut trained = Trained::default();
+    model.visit(&mut trained);
+    trained.ids
+}

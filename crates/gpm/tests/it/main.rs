@@ -1,0 +1,8 @@
+//! What a memory promises, on small models of every kind.
+
+mod bad_input;
+mod interference;
+mod models;
+mod options;
+mod projection;
+mod state;
