@@ -6,15 +6,15 @@ use burn::module::{Module, Param, RunningState};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::activation::relu;
-use burn::tensor::{Device, Tensor, TensorData};
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use burn::tensor::{Device, Tensor};
 use rekindle_shared::backend;
 use rekindle_shared::model::{
     BatchStatistics, Layer, ReplayError, StatisticsError, batch_norms_outside, deep_copy, init_seeded, normalize_with,
     replay_with, restore_running_statistics, running_statistics, with_batch_statistics,
 };
 use rekindle_tent::{NormAdaptation, TentConfig, TentError};
+
+use super::common::{flex, random};
 
 /// Largest difference to the reference, in units of the outputs, which are about 1.
 const TOLERANCE: f64 = 1e-5;
@@ -65,16 +65,6 @@ impl Net {
         let x = self.norm2.run(x);
         self.head.forward(x.mean_dim(3).mean_dim(2).flatten(1, 3))
     }
-}
-
-fn flex() -> Device {
-    backend::open("flex").unwrap()
-}
-
-fn random<const D: usize>(seed: u64, shape: [usize; D], device: &Device) -> Tensor<D> {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let values: Vec<f32> = (0..shape.iter().product()).map(|_| rng.random_range(-1.0..1.0)).collect();
-    Tensor::from_data(TensorData::new(values, shape), device)
 }
 
 fn images(seed: u64, device: &Device) -> Tensor<4> {

@@ -12,8 +12,6 @@ use burn::nn::{
 use burn::tensor::activation::relu;
 use burn::tensor::quantization::{Calibration, QuantScheme, QuantValue};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData, Tolerance};
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use rekindle_shared::backend;
 use rekindle_shared::model::{
     Geometry, Layer, LayerInput, Observation, ReplayError, capture_layers, init_seeded, layer_weights, observe,
@@ -21,15 +19,7 @@ use rekindle_shared::model::{
 };
 use rekindle_shared::networks::{Mlp, MlpConfig, ResNet, ResNetConfig, Shortcut};
 
-fn flex() -> Device {
-    backend::open("flex").unwrap()
-}
-
-fn random<const D: usize>(seed: u64, shape: [usize; D], device: &Device) -> Tensor<D> {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let values: Vec<f32> = (0..shape.iter().product()).map(|_| rng.random_range(-1.0..1.0)).collect();
-    Tensor::from_data(TensorData::new(values, shape), device)
-}
+use super::common::{flex, random};
 
 /// What a layer got, to be compared: values, shape and geometry.
 #[derive(Debug, PartialEq)]

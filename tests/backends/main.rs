@@ -7,6 +7,7 @@
 //! (Debian's `libvulkan1 mesa-vulkan-drivers`).
 
 mod capture;
+mod common;
 mod layer_inputs;
 
 use burn::module::{Module, ModuleVisitor, Param};

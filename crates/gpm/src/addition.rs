@@ -1,8 +1,9 @@
 //! What a task adds to the memory: Eqs. 5, 8 and 9, and the caps on them.
 
+use crate::basis::Basis;
 use crate::collect::Gathered;
 use crate::layer::LayerMemory;
-use crate::moments::{Basis, Residual};
+use crate::moments::Residual;
 use crate::rank::rank;
 use crate::scale::{combined, importance};
 use crate::{GpmConfig, GpmError, LayerReport};
@@ -74,7 +75,7 @@ impl Addition {
         let held = sum(|group| group.residual.covered + group.residual.energies[..group.kept].iter().sum::<f64>());
         let added = self.groups.iter().map(|group| group.kept).sum();
         let left_out = self.groups.iter().map(|group| group.wanted - group.kept).sum();
-        layer.bases = self.groups.into_iter().map(|group| group.extended(scale)).collect();
+        layer.hold(self.groups.into_iter().map(|group| group.extended(scale)).collect());
         LayerReport {
             path: layer.path.clone(),
             n_directions: layer.n_directions(),

@@ -9,7 +9,7 @@ use crate::columns::columns;
 use crate::layer::LayerMemory;
 use crate::moments::Moments;
 
-/// The inputs of a task's layers, gathered batch by batch: the representation matrices R of §4.
+/// The inputs of a task's layers, gathered batch by batch: the representation matrices R of the paper.
 ///
 /// [`GpmMemory::observe_task`](crate::GpmMemory::observe_task) does it all. By hand, with observations of one's own:
 /// [`begin_task`](crate::GpmMemory::begin_task), [`add`](Self::add), [`end_task`](crate::GpmMemory::end_task).

@@ -1,4 +1,4 @@
-//! The inputs that a layer's weight is multiplied with: the columns of its representation matrix R (§4).
+//! The inputs that a layer's weight is multiplied with: the columns of its representation matrix R.
 
 use burn::tensor::{Slice, Tensor, s};
 use rekindle_shared::model::{Geometry, LayerInput};

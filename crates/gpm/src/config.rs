@@ -12,7 +12,7 @@ use crate::{GpmError, GpmMemory};
 /// use rekindle_gpm::{GpmConfig, LayerThreshold};
 ///
 /// let model = LinearConfig::new(8, 4).init(&Device::flex().autodiff());
-/// // Permuted MNIST (appendix D): the first layer keeps less than the others.
+/// // As in the authors' code for Permuted MNIST: the first layer keeps less than the others.
 /// let config = GpmConfig::new()
 ///     .with_threshold(0.99)
 ///     .with_thresholds(vec![LayerThreshold::new(ParamGroup::from_path("weight"), 0.95)]);
@@ -21,12 +21,12 @@ use crate::{GpmError, GpmMemory};
 #[derive(Config, Debug)]
 pub struct GpmConfig {
     /// Threshold ε in (0, 1]: the share of the energy ‖R‖² of a layer's inputs that its memory has to hold (Eqs. 5
-    /// and 9). Default 0.97, which the paper has on CIFAR-100.
+    /// and 9). Default 0.97, which the authors' code has on CIFAR-100.
     ///
     /// Higher protects old tasks better and leaves less room for new ones; 1 keeps every direction that was seen.
     #[config(default = 0.97)]
     pub threshold: f64,
-    /// What each task adds to the threshold, up to 1. Default 0; the paper has 0.003 on CIFAR-100.
+    /// What each task adds to the threshold, up to 1. Default 0; the authors' code has 0.003 on CIFAR-100.
     #[config(default = 0.0)]
     pub threshold_increment: f64,
     /// Thresholds of their own for the weights of some layers; the last match counts. Default none.

@@ -3,10 +3,10 @@
 use std::collections::{HashMap, HashSet};
 
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
-use burn::tensor::Tensor;
-use rekindle_shared::model::{Parameter, ParameterKind, parameters};
+use burn::tensor::{Device, Tensor};
+use rekindle_shared::model::{Parameter, ParameterKind, frozen, parameters};
 
-use crate::moments::Basis;
+use crate::basis::Basis;
 use crate::projector::Projector;
 use crate::{GpmConfig, GpmError, Others};
 
@@ -21,6 +21,8 @@ pub(crate) struct LayerMemory {
     /// One for each group of a convolution, one for a linear layer; none before the first task.
     pub(crate) bases: Vec<Basis>,
     pub(crate) projector: Projector,
+    /// Where its weight is, below autodiff, and so the projector.
+    pub(crate) device: Device,
     /// Threshold of its own.
     pub(crate) threshold: Option<f64>,
 }
@@ -29,6 +31,12 @@ impl LayerMemory {
     /// Directions held, of all groups together.
     pub(crate) fn rank(&self) -> usize {
         self.bases.iter().map(Basis::rank).sum()
+    }
+
+    /// Replaces the bases, and the projector with them.
+    pub(crate) fn hold(&mut self, bases: Vec<Basis>) {
+        self.projector = Projector::new(&bases, &self.device);
+        self.bases = bases;
     }
 
     /// Directions there are, of all groups together; before the first task, which shows the groups, of one.
@@ -48,14 +56,16 @@ pub(crate) struct Roles {
 
 /// The layers of `model` that the memory protects, and the roles of all its parameters.
 pub(crate) fn divide<M: Module>(config: &GpmConfig, model: &M) -> Result<(Vec<LayerMemory>, Roles), GpmError> {
-    let trained = trained(model);
+    let devices = devices(model);
+    // Without autodiff nothing takes a gradient, and every layer may be one that is trained elsewhere.
+    let frozen = if devices.values().any(Device::is_autodiff) { frozen(model) } else { HashSet::new() };
     let (mut layers, mut unsupported) = (Vec::new(), Vec::new());
     let mut roles = Roles { layers: HashMap::new(), frozen: HashMap::new() };
     let listed = parameters(model);
     for parameter in &listed {
         let id = parameter.id;
         let excluded = |group: &burn::module::ParamGroup| group.matches(&id, Some(&parameter.path));
-        if !trained.contains(&id) || config.exclude.as_ref().is_some_and(excluded) {
+        if frozen.contains(&id) || config.exclude.as_ref().is_some_and(excluded) {
             continue;
         }
         let others = match parameter.kind {
@@ -65,7 +75,7 @@ pub(crate) fn divide<M: Module>(config: &GpmConfig, model: &M) -> Result<(Vec<La
                 (Some(dim), _) => {
                     // Tied weights are one layer, by the name of its first place.
                     roles.layers.entry(id).or_insert_with(|| {
-                        layers.push(layer(config, parameter, dim));
+                        layers.push(layer(config, parameter, dim, &devices[&id]));
                         layers.len() - 1
                     });
                     continue;
@@ -92,7 +102,7 @@ pub(crate) fn divide<M: Module>(config: &GpmConfig, model: &M) -> Result<(Vec<La
     Ok((layers, roles))
 }
 
-fn layer(config: &GpmConfig, parameter: &Parameter, dim: usize) -> LayerMemory {
+fn layer(config: &GpmConfig, parameter: &Parameter, dim: usize, device: &Device) -> LayerMemory {
     let own = config.thresholds.iter().rfind(|own| own.group.matches(&parameter.id, Some(&parameter.path)));
     LayerMemory {
         path: parameter.path.strip_suffix(".weight").unwrap_or(&parameter.path).to_owned(),
@@ -100,6 +110,7 @@ fn layer(config: &GpmConfig, parameter: &Parameter, dim: usize) -> LayerMemory {
         dim,
         bases: Vec::new(),
         projector: Projector::Free,
+        device: device.clone().inner(),
         threshold: own.map(|own| own.threshold),
     }
 }
@@ -113,20 +124,16 @@ fn inputs(weight: &Parameter) -> Option<usize> {
     }
 }
 
-/// The parameters that require gradients; all of them on a device without autodiff.
-fn trained<M: Module>(model: &M) -> HashSet<ParamId> {
+/// The device of each parameter, below autodiff.
+fn devices<M: Module>(model: &M) -> HashMap<ParamId, Device> {
     #[derive(Default)]
-    struct Trained {
-        ids: HashSet<ParamId>,
-    }
-    impl ModuleVisitor for Trained {
+    struct Devices(HashMap<ParamId, Device>);
+    impl ModuleVisitor for Devices {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            if !param.lazy_device().is_autodiff() || param.val().is_require_grad() {
-                self.ids.insert(param.id);
-            }
+            self.0.insert(param.id, param.lazy_device());
         }
     }
-    let mut trained = Trained::default();
-    model.visit(&mut trained);
-    trained.ids
+    let mut devices = Devices::default();
+    model.visit(&mut devices);
+    devices.0
 }

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod addition;
+mod basis;
 mod collect;
 mod columns;
 mod config;

@@ -1,13 +1,13 @@
 use burn::module::Module;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 use rekindle_shared::model::{deep_copy, observe, with_source_statistics};
 
 use crate::addition::{Addition, BYTES};
+use crate::basis::Basis;
 use crate::layer::{LayerMemory, Roles, divide};
-use crate::projector::Projector;
 use crate::{Collector, GpmConfig, GpmError, TaskReport};
 
-/// A gradient projection memory: for each layer an orthonormal basis of what its inputs spanned in earlier tasks (§4).
+/// A gradient projection memory: for each layer an orthonormal basis of what its inputs spanned in earlier tasks.
 ///
 /// Train each task with [`step`](Self::step) in place of the optimizer's, then show the memory some of its inputs by
 /// [`observe_task`](Self::observe_task). A layer whose change is orthogonal to earlier inputs gives the same outputs
@@ -18,7 +18,6 @@ pub struct GpmMemory {
     pub(crate) layers: Vec<LayerMemory>,
     pub(crate) roles: Roles,
     pub(crate) n_tasks: usize,
-    pub(crate) device: Device,
 }
 
 impl GpmMemory {
@@ -30,15 +29,14 @@ impl GpmMemory {
         {
             return Err(GpmError::CapTooSmall { cap: "max_bytes", value, least: widest });
         }
-        let device = model.devices().into_iter().next().unwrap_or_default().inner();
-        Ok(Self { config, layers, roles, n_tasks: 0, device })
+        Ok(Self { config, layers, roles, n_tasks: 0 })
     }
 
     /// Closes a task: adds what its layers got to the memory (Eqs. 5, 8 and 9).
     ///
     /// `forward` is called for each of `batches` on a copy of the trained `model` in evaluation mode, on the same device
-    /// and without gradients; what it returns is not used. Some hundred training samples of the task will do; the paper
-    /// takes 100 to 300. The layers have to be called through [`Layer::run`](rekindle_shared::model::Layer::run).
+    /// and without gradients; what it returns is not used. Some hundred training samples of the task will do; the authors'
+    /// code takes 24 to 300. The layers have to be called through [`Layer::run`](rekindle_shared::model::Layer::run).
     ///
     /// # Errors
     ///
@@ -86,7 +84,6 @@ impl GpmMemory {
         let mut reports = Vec::with_capacity(self.layers.len());
         for (layer, addition) in self.layers.iter_mut().zip(additions) {
             reports.push(addition.apply(layer, self.config.scale));
-            layer.projector = Projector::new(&layer.bases, &self.device);
         }
         let report = TaskReport { task: self.n_tasks, layers: reports, bytes: self.bytes() };
         self.n_tasks += 1;
@@ -141,12 +138,12 @@ impl GpmMemory {
     ///
     /// [`GpmError::UnknownLayer`] if it protects no layer of this name.
     pub fn basis(&self, layer: &str) -> Result<Vec<Tensor<2>>, GpmError> {
-        let bases = self.layer(layer)?.bases.iter();
-        let tensor = |basis: &crate::moments::Basis| {
+        let layer = self.layer(layer)?;
+        let tensor = |basis: &Basis| {
             let data = TensorData::new(basis.vectors.clone(), [basis.rank(), basis.dim]);
-            Tensor::<2>::from_data(data, &self.device).transpose()
+            Tensor::<2>::from_data(data, &layer.device).transpose()
         };
-        Ok(bases.map(tensor).collect())
+        Ok(layer.bases.iter().map(tensor).collect())
     }
 
     fn layer(&self, path: &str) -> Result<&LayerMemory, GpmError> {

@@ -1,7 +1,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use faer::Mat;
 
-use crate::moments::Basis;
+use crate::basis::Basis;
 
 /// What takes the protected directions out of a change of a layer's weight (Eqs. 6 and 7), in the cheapest form.
 #[derive(Debug, Clone)]
@@ -30,24 +30,27 @@ impl Projector {
             (_, least) if least == dim && !scaled => Self::Full,
             (rank, least) if scaled && 2 * rank > dim && least > 0 => Self::dense(bases, dim, device),
             (rank, least) if !scaled && rank > dim - least => Self::complement(bases, dim, dim - least, device),
-            _ => Self::factored(bases, dim, rank, device),
+            _ => Self::factored(bases, dim, rank, scaled, device),
         }
     }
 
     // Groups that hold fewer directions than others are filled up with zeros, which change nothing.
 
-    fn factored(bases: &[Basis], dim: usize, rank: usize, device: &Device) -> Self {
-        let mut rows = vec![0.0_f32; bases.len() * rank * dim];
-        let mut scaled = rows.clone();
-        for (group, basis) in bases.iter().enumerate() {
-            let start = group * rank * dim;
-            rows[start..start + basis.vectors.len()].copy_from_slice(&basis.vectors);
-            let weighted = basis.vectors.chunks(dim.max(1)).zip(&basis.importance);
-            let weighted = weighted.flat_map(|(vector, importance)| vector.iter().map(move |value| value * importance));
-            scaled[start..].iter_mut().zip(weighted).for_each(|(to, value)| *to = value);
-        }
-        let rows = tensor(rows, [bases.len(), rank, dim], device);
-        Self::Factored(rows.swap_dims(1, 2), tensor(scaled, [bases.len(), rank, dim], device))
+    fn factored(bases: &[Basis], dim: usize, rank: usize, scaled: bool, device: &Device) -> Self {
+        let rows = |weigh: bool| {
+            let mut rows = vec![0.0_f32; bases.len() * rank * dim];
+            for (basis, rows) in bases.iter().zip(rows.chunks_mut(rank * dim)) {
+                let weighted = basis.vectors.chunks(dim).zip(&basis.importance);
+                let values = weighted.flat_map(|(vector, &importance)| {
+                    vector.iter().map(move |value| if weigh { value * importance } else { *value })
+                });
+                rows.iter_mut().zip(values).for_each(|(to, value)| *to = value);
+            }
+            tensor(rows, [bases.len(), rank, dim], device)
+        };
+        let plain = rows(false);
+        let weighted = if scaled { rows(true) } else { plain.clone() };
+        Self::Factored(plain.swap_dims(1, 2), weighted)
     }
 
     fn complement(bases: &[Basis], dim: usize, width: usize, device: &Device) -> Self {

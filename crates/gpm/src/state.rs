@@ -4,8 +4,7 @@ use std::path::Path;
 
 use rekindle_shared::state::{self, Fields};
 
-use crate::moments::Basis;
-use crate::projector::Projector;
+use crate::basis::Basis;
 use crate::{GpmError, GpmMemory};
 
 /// Layout: these eight bytes; number of tasks and of layers; for each layer the length of its path and the path, its
@@ -60,15 +59,15 @@ impl GpmMemory {
                 let expected = format!("{} with {} inputs", layer.path, layer.dim);
                 return Err(refuse(format!("it has layer {path} with {dim} inputs where the model has {expected}")));
             }
-            layer.bases.clear();
+            let mut bases = Vec::new();
             for _ in 0..n_groups {
                 let rank = number(&mut fields)?;
                 let numbers = fields.bytes().ok_or_else(|| refuse("it is truncated".into()))?;
-                layer.bases.push(basis(dim, rank, numbers).ok_or_else(|| {
+                bases.push(basis(dim, rank, numbers).ok_or_else(|| {
                     refuse(format!("layer {} has {rank} directions in {} bytes", layer.path, numbers.len()))
                 })?);
             }
-            layer.projector = Projector::new(&layer.bases, &self.device);
+            layer.hold(bases);
         }
         if !fields.rest().is_empty() {
             return Err(refuse("it is longer than its layers".into()));

@@ -54,9 +54,7 @@ impl GpmMemory {
         }
         impl ModuleVisitor for Apply<'_> {
             fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-                let projector = self.memory.projector(param.id);
-                if !matches!(projector, None | Some(Projector::Free))
-                    && let Some(projector) = projector
+                if let Some(projector) = self.memory.projector(param.id)
                     && let Some(grad) = self.grads.remove::<D>(param.id)
                 {
                     self.grads.register::<D>(param.id, projector.apply(grad));
@@ -82,8 +80,7 @@ impl GpmMemory {
         }
         impl ModuleVisitor for Save<'_> {
             fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-                let moves = matches!(self.memory.projector(param.id), None | Some(Projector::Free));
-                if !moves || self.memory.is_frozen(param.id) {
+                if self.memory.projector(param.id).is_some() || self.memory.is_frozen(param.id) {
                     self.values.insert(param.id, Box::new(param.val()));
                 }
             }
@@ -114,8 +111,10 @@ impl GpmMemory {
         self.layers.iter().any(|layer| !matches!(layer.projector, Projector::Free))
     }
 
+    /// What takes protected directions out of the changes of a weight, if it has any.
     fn projector(&self, id: ParamId) -> Option<&Projector> {
-        self.roles.layers.get(&id).map(|&layer| &self.layers[layer].projector)
+        let projector = self.roles.layers.get(&id).map(|&layer| &self.layers[layer].projector);
+        projector.filter(|projector| !matches!(projector, Projector::Free))
     }
 
     /// Whether a parameter may not move in the task at hand.
@@ -138,6 +137,9 @@ impl GpmMemory {
                     self.grads.remove::<D>(param.id);
                 }
             }
+        }
+        if !self.roles.frozen.keys().any(|id| self.is_frozen(*id)) {
+            return grads;
         }
         let mut remove = Remove { memory: self, grads };
         model.visit(&mut remove);

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use burn::Tensor;
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
-use rekindle_shared::model::{ParameterKind, parameters};
+use rekindle_shared::model::{ParameterKind, flat, parameters, sum, total};
 
-use crate::vector::{ParameterVector, fitted, flat, sum, total};
+use crate::vector::{ParameterVector, fitted};
 use crate::{Adaptive, Norm, SamConfig, SamError};
 
 /// Added to ‖g‖₂ before dividing: a gradient of 0 gives a perturbation of 0.
@@ -193,7 +193,7 @@ impl ModuleVisitor for Scale<'_> {
         if let Some(member) = self.0.get_mut(&param.id)
             && let Some(eta) = member.offset
         {
-            let size = flat(param.val()).abs();
+            let size = flat(param.val().inner()).abs();
             member.scaling = Some(if eta == 0.0 { size } else { size.add_scalar(eta) });
         }
     }

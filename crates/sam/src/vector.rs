@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
-use burn::tensor::{DType, FloatDType, Tensor};
-use rekindle_shared::model::lifted;
+use burn::tensor::{FloatDType, Tensor};
+use rekindle_shared::model::{flat, lifted, sum, total};
 
 /// Flat tensors in the order of the module's fields, tied parameters once, half precision widened to `f32`.
 #[derive(Debug, Clone)]
@@ -33,7 +33,7 @@ impl ParameterVector {
                     && let Some(grad) = self.grads.get::<D>(id)
                     && self.seen.insert(id)
                 {
-                    self.parts.push((id, flat(grad)));
+                    self.parts.push((id, flat(grad.inner())));
                 }
             }
         }
@@ -96,39 +96,6 @@ pub(crate) fn displaced<M: Module>(model: M, vector: ParameterVector) -> M {
         }
     }
     model.map(&mut Displace(vector.parts.into_iter().collect()))
-}
-
-/// `values` below autodiff in one dimension, widened to `f32` from half precision, where squares overflow.
-pub(crate) fn flat<const D: usize>(values: Tensor<D>) -> Tensor<1> {
-    let n_elements = values.shape().num_elements();
-    let values = values.inner().reshape([n_elements]);
-    match values.dtype() {
-        DType::F16 | DType::BF16 => values.cast(FloatDType::F32),
-        _ => values,
-    }
-}
-
-/// The sum of `values`, `[1]`, the same to the bit whatever the number of threads.
-pub(crate) fn sum(values: Tensor<1>) -> Tensor<1> {
-    // Flex sums 4,194,304 or more elements by threads, in an order that depends on timing.
-    const CHUNK: usize = 1 << 21;
-    let n_elements = values.shape().num_elements();
-    if n_elements <= CHUNK {
-        return values.sum();
-    }
-    let chunk = |start: usize| values.clone().narrow(0, start, CHUNK.min(n_elements - start)).sum();
-    total((0..n_elements).step_by(CHUNK).map(chunk).collect())
-}
-
-/// The sum of terms `[1]` that may lie on several devices and differ in precision.
-///
-/// # Panics
-///
-/// If there is no term.
-pub(crate) fn total(terms: Vec<Tensor<1>>) -> Tensor<1> {
-    let widest = if terms.iter().any(|term| term.dtype() == DType::F64) { FloatDType::F64 } else { FloatDType::F32 };
-    let device = terms[0].device();
-    Tensor::cat(terms.into_iter().map(|term| term.to_device(&device).cast(widest)).collect(), 0).sum()
 }
 
 /// A number `[1]` on the device and with the precision of `part`.

@@ -3,11 +3,11 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use burn::module::Module;
+use burn::module::{Module, ParamGroup};
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::{Device, Distribution, Tensor};
 use criterion::Criterion;
-use rekindle_shared::model::{deep_copy, init_seeded, with_batch_statistics};
+use rekindle_shared::model::{NormLayer, deep_copy, init_seeded, norm_layers, with_batch_statistics};
 use rekindle_shared::networks::{ResNet, ResNetConfig};
 use rekindle_tent::{BatchStatistics, NormAdaptation, Outcome, Tent, TentConfig, softmax_entropy};
 
@@ -46,13 +46,18 @@ fn adapt(tent: &mut Tent<ResNet>, batch: Tensor<4>) {
 }
 
 fn contenders(model: &ResNet, batch: &Tensor<4>) -> Vec<Contender> {
-    let full = with_batch_statistics(deep_copy(model));
-    let tracked = batch.clone().autodiff();
-    let full = move || {
-        let loss = softmax_entropy(full.forward(tracked.clone())).mean();
-        let grads = GradientsParams::from_grads(loss.backward(), &full);
-        black_box((loss.into_scalar::<f32>(), grads.len()));
+    let pass = |model: ResNet| {
+        let (model, tracked) = (with_batch_statistics(model), batch.clone().autodiff());
+        move || {
+            let loss = softmax_entropy(model.forward(tracked.clone())).mean();
+            let grads = GradientsParams::from_grads(loss.backward(), &model);
+            black_box((loss.into_scalar::<f32>(), grads.len()));
+        }
     };
+    let full = pass(deep_copy(model));
+    // What a step of Tent computes at the least.
+    let norms = norm_layers(model).iter().flat_map(NormLayer::affine).collect();
+    let frozen = pass(deep_copy(model).no_grad().set_require_grad_group(ParamGroup::from_ids(norms), true));
     let (mut tent, for_tent) = (tent(model), batch.clone());
     let tent = move || {
         // Always the first batch of a stream: many of one batch would end in one class.
@@ -71,6 +76,7 @@ fn contenders(model: &ResNet, batch: &Tensor<4>) -> Vec<Contender> {
     };
     vec![
         Contender { name: "forward and backward in full", run: Box::new(full) },
+        Contender { name: "the same, weights frozen", run: Box::new(frozen) },
         Contender { name: "Tent", run: Box::new(tent) },
         Contender { name: "norm baseline", run: Box::new(norm) },
         Contender { name: "inference", run: Box::new(inference) },

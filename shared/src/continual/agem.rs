@@ -5,8 +5,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::{FloatDType, Tensor};
 
 use super::ContinualError;
-use super::flat::{flat, sum, total};
-use crate::model::read;
+use crate::model::{flat, read, sum, total};
 
 /// Gradients after [`agem`], and what they were measured by.
 #[derive(Debug)]
@@ -111,23 +110,13 @@ impl ModuleVisitor for Project<'_> {
 
 #[cfg(test)]
 mod tests {
-    use burn::module::Param;
     use burn::tensor::Device;
 
     use super::*;
-
-    #[derive(Module, Debug)]
-    struct Two {
-        matrix: Param<Tensor<2>>,
-        vector: Param<Tensor<1>>,
-    }
+    use crate::continual::testing::{Two, two as fixture};
 
     fn two() -> Two {
-        let device = Device::flex();
-        Two {
-            matrix: Param::from_tensor(Tensor::zeros([1, 2], &device)),
-            vector: Param::from_tensor(Tensor::zeros([1], &device)),
-        }
+        fixture([0.0, 0.0], 0.0, &Device::flex())
     }
 
     fn grads(model: &Two, matrix: Option<[f32; 2]>, vector: Option<f32>) -> GradientsParams {

@@ -81,8 +81,10 @@ mod accuracy;
 mod agem;
 mod error;
 mod ewc;
-mod flat;
 mod replay;
+#[cfg(test)]
+mod testing;
+mod values;
 
 pub use accuracy::AccuracyMatrix;
 pub use agem::{AGemStep, agem};

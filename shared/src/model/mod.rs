@@ -8,6 +8,7 @@
 //! - `replay_with` (feature `capture`): the same for batch norms that a network calls by Burn's own `forward`, without gradients;
 //! - [`Layer`] and [`observe()`]: the inputs of a network's layers; [`require_observed`]: that none was missed;
 //! - `capture_layers` (feature `capture`): the same of a network as it is, third-party modules included, without gradients;
+//! - [`flat()`], [`sum`] and [`total`]: parameters and gradients as vectors, and sums that no thread changes;
 //! - [`lifted`]: a parameter changed below autodiff, in a mapper;
 //! - [`init_seeded`]: weights that a seed decides.
 //!
@@ -26,6 +27,7 @@ mod classifier;
 mod copy;
 mod coverage;
 mod fast;
+mod flat;
 mod layer;
 mod lift;
 mod norm;
@@ -42,6 +44,7 @@ pub use capture::{ReplayError, capture_layers};
 pub use classifier::Classifier;
 pub use copy::deep_copy;
 pub use coverage::{UnobservedError, frozen, layer_weights, require_observed, unobserved};
+pub use flat::{flat, sum, total};
 pub use layer::{Geometry, Layer, LayerInput};
 pub use lift::lifted;
 #[cfg(feature = "capture")]

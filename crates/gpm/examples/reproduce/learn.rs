@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use burn::module::Module;
+use burn::module::{Module, ParamId};
 use burn::nn::loss::{CrossEntropyLoss, CrossEntropyLossConfig};
 use burn::optim::{GradientsParams, ModuleOptimizer, SgdConfig};
 use burn::tensor::{Device, Tensor};
@@ -14,9 +14,9 @@ use rekindle_shared::continual::{
     AccuracyMatrix, Capacity, Ewc, EwcConfig, FisherConfig, ReplayBuffer, Retention, agem,
 };
 use rekindle_shared::data::{
-    BatchesConfig, DeviceImages, ImageBatch, LabeledImages, Normalization, Stream, Streams, TaskStream,
+    BatchesConfig, DeviceImages, ImageBatch, LabeledImages, Normalization, Stream, Streams, Task, TaskStream,
 };
-use rekindle_shared::model::{ParameterKind, parameters};
+use rekindle_shared::model::layer_weights;
 use serde::{Deserialize, Serialize};
 
 use crate::method::{Method, memory};
@@ -46,8 +46,8 @@ struct Learner<'a, M, F> {
 
 enum Keeps {
     Nothing,
-    /// Gradients of all weights but the last are dropped after the first task.
-    LastLayer,
+    /// After the first task all gradients but those of this weight are dropped.
+    LastLayer(Option<ParamId>),
     Gpm {
         memory: Box<GpmMemory>,
         n_samples: usize,
@@ -77,8 +77,7 @@ pub(crate) fn learn<M: Module>(
     progress: &dyn Fn(usize, usize),
 ) -> Result<Results, Failure> {
     let plain = device.clone().inner();
-    let tests = (0..tasks.len()).map(|task| Ok(DeviceImages::new(&tasks.task(task)?.test, normalization, &plain)?));
-    let tests = tests.collect::<Result<Vec<_>, Failure>>()?;
+    let mut tests = Vec::new();
     let mut matrix = AccuracyMatrix::new(tasks.len())?;
     let mut curves = BTreeMap::new();
     let mut learner = Learner {
@@ -96,7 +95,15 @@ pub(crate) fn learn<M: Module>(
     for round in 0..n_rounds {
         // Joint training is one round over all tasks, a batch of one task at a time.
         let of_round = if n_rounds == 1 { 0..tasks.len() } else { round..round + 1 };
-        let images = of_round.clone().map(|task| images(config, tasks, task)).collect::<Result<Vec<_>, _>>()?;
+        let mut images = Vec::new();
+        for task in of_round.clone() {
+            let Task { train, test, .. } = tasks.task(task)?;
+            tests.push(DeviceImages::new(&test, normalization, &plain)?);
+            images.push(match config.train_images {
+                Some(n) => train.take(n.min(train.len()))?,
+                None => train,
+            });
+        }
         let on_device = images.iter().map(|images| DeviceImages::new(images, normalization, device));
         let on_device = on_device.collect::<Result<Vec<_>, _>>()?;
         for epoch in 0..epochs {
@@ -120,14 +127,12 @@ pub(crate) fn learn<M: Module>(
             learner.end_task(round, &images[0], &on_device[0], &mut draw)?;
         }
         learner.keeps.record(&mut curves);
-        let tested = if n_rounds == 1 { tasks.len() } else { round + 1 };
-        let after = tested - 1;
-        for (task, images) in tests[..tested].iter().enumerate() {
+        let after = of_round.end - 1;
+        for (task, images) in tests.iter().enumerate() {
             matrix.set(after, task, learner.accuracy(task, images))?;
         }
-        let row: Vec<_> = (0..tested).filter_map(|task| matrix.get(after, task)).collect();
-        curves.entry("average_accuracy".to_owned()).or_default().push(row.iter().sum::<f64>() / row.len() as f64);
-        curves.insert(format!("after_{after:02}"), row);
+        curves.entry("average_accuracy".to_owned()).or_default().extend(matrix.average_accuracy_after(after));
+        curves.insert(format!("after_{after:02}"), (0..=after).filter_map(|task| matrix.get(after, task)).collect());
     }
     let mut metrics = BTreeMap::new();
     let measures = [
@@ -151,14 +156,6 @@ fn last_learned(matrix: &AccuracyMatrix) -> Option<f64> {
     last.map(|task| matrix.get(task, task)).sum::<Option<f64>>().map(|sum| sum / n)
 }
 
-fn images(config: &Config, tasks: &TaskStream<'_>, task: usize) -> Result<LabeledImages, Failure> {
-    let train = tasks.task(task)?.train;
-    Ok(match config.train_images {
-        Some(n) => train.take(n.min(train.len()))?,
-        None => train,
-    })
-}
-
 impl Keeps {
     fn new<M: Module>(method: &Method, model: &M, tasks: &TaskStream<'_>) -> Result<Self, Failure> {
         let buffer = |bytes: usize| -> Result<_, Failure> {
@@ -167,7 +164,7 @@ impl Keeps {
         };
         Ok(match method {
             Method::Sequential | Method::Joint => Self::Nothing,
-            Method::LastLayer => Self::LastLayer,
+            Method::LastLayer => Self::LastLayer(layer_weights(model).last().map(|weight| weight.id)),
             Method::Gpm { thresholds, rank_rule, n_samples } => {
                 let memory = memory(thresholds, *rank_rule).init(model)?;
                 Self::Gpm { memory: Box::new(memory), n_samples: *n_samples }
@@ -182,7 +179,7 @@ impl Keeps {
 
     fn bytes(&self) -> usize {
         match self {
-            Self::Nothing | Self::LastLayer => 0,
+            Self::Nothing | Self::LastLayer(_) => 0,
             Self::Gpm { memory, .. } => memory.bytes(),
             Self::Ewc { ewc, .. } => ewc.bytes(),
             Self::Replay { buffer, .. } => buffer.bytes(),
@@ -228,9 +225,7 @@ impl<M: Module, F: Fn(&M, usize, Tensor<4>) -> Tensor<2>> Learner<'_, M, F> {
                 let grads = ewc.add_gradients(&self.model, grads)?;
                 self.optimizer.step(rate, self.model, grads)
             }
-            Keeps::LastLayer if task > 0 => {
-                let weights = parameters(&self.model);
-                let last = weights.iter().rfind(|weight| weight.kind == ParameterKind::Weight).map(|weight| weight.id);
+            Keeps::LastLayer(last) if task > 0 => {
                 let mut kept = GradientsParams::new();
                 if let Some((id, grad)) = last.and_then(|id| Some((id, grads.get::<2>(id)?))) {
                     kept.register::<2>(id, grad);
@@ -263,7 +258,7 @@ impl<M: Module, F: Fn(&M, usize, Tensor<4>) -> Tensor<2>> Learner<'_, M, F> {
         draw: &mut impl rand::Rng,
     ) -> Result<(), Failure> {
         match &mut self.keeps {
-            Keeps::Nothing | Keeps::LastLayer => {}
+            Keeps::Nothing | Keeps::LastLayer(_) => {}
             Keeps::Gpm { memory, n_samples } => {
                 let mut order: Vec<usize> = (0..images.len()).collect();
                 order.shuffle(draw);

@@ -6,7 +6,7 @@ use crate::learn::Protocol;
 use crate::method::Method;
 use crate::tasks::{Config, Division, Source};
 
-/// The paper's thresholds and samples for Permuted MNIST (appendix D).
+/// Thresholds and samples of the authors' code for Permuted MNIST.
 fn permuted_gpm() -> Method {
     Method::gpm(&[("layers.0", 0.95), ("layers.1", 0.99), ("layers.2", 0.99)], 300)
 }

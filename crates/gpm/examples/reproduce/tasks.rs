@@ -4,9 +4,10 @@ use burn::tensor::Device;
 use rekindle_harness::Cell;
 use rekindle_harness::worker::{Context, Failure, Outcome};
 use rekindle_shared::data::{
-    LabeledImages, Normalization, PermutedTasks, Split, SplitTasks, Stream, Streams, TaskStream, Validation, load,
+    LabeledImages, Normalization, PermutedTasks, Split, SplitTasks, Stream, Streams, TaskOrder, TaskStream, Validation,
+    load,
 };
-use rekindle_shared::model::{initialized, try_init_seeded};
+use rekindle_shared::model::{init_seeded, try_init_seeded};
 use rekindle_shared::networks::MlpConfig;
 use serde::{Deserialize, Serialize};
 
@@ -58,17 +59,15 @@ pub(crate) fn run(cell: &Cell, context: &Context, device: &Device) -> Result<Out
     let config: Config = cell.config()?;
     let streams = Streams::new(cell.seed);
     let (train, test, normalization) = images(&config.source, context, streams)?;
-    let order = |division| -> Result<rekindle_shared::data::TaskOrder, Failure> {
-        Ok(match division {
-            Division::Permuted { n_tasks } => PermutedTasks::new(n_tasks, streams.seed_of(Stream::Tasks)).into(),
-            Division::Split { n_tasks } => SplitTasks::even(train.n_classes(), n_tasks)?.into(),
-        })
+    let order: TaskOrder = match config.division {
+        Division::Permuted { n_tasks } => PermutedTasks::new(n_tasks, streams.seed_of(Stream::Tasks)).into(),
+        Division::Split { n_tasks } => SplitTasks::even(train.n_classes(), n_tasks)?.into(),
     };
     let validation = match config.validation {
         0.0 => Validation::None,
         fraction => Validation::First { fraction },
     };
-    let tasks = TaskStream::new(order(config.division)?, validation, &train, &test)?;
+    let tasks = TaskStream::new(order, validation, &train, &test)?;
     let shape = train.shape();
     let seed = streams.seed_of(Stream::Init);
     let progress = |done, all| context.progress(done, all);
@@ -81,9 +80,7 @@ pub(crate) fn run(cell: &Cell, context: &Context, device: &Device) -> Result<Out
         }
         Division::Split { n_tasks } => {
             let n_classes = train.n_classes() / n_tasks;
-            let model = rekindle_shared::model::init_seeded(seed, device, |device| {
-                initialized(MultiHead::new(shape, n_tasks, n_classes, device))
-            });
+            let model = init_seeded(seed, device, |device| MultiHead::new(shape, n_tasks, n_classes, device));
             learn(&config, &tasks, &normalization, streams, device, model, MultiHead::forward, &progress)?
         }
     };

@@ -6,10 +6,8 @@ use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 
-use super::evaluation::evaluated;
 use crate::continual::ContinualError;
-use crate::continual::flat::{flat, sum, total};
-use crate::model::read;
+use crate::model::{deep_copy, flat, read, sum, total, with_source_statistics};
 
 /// How the Fisher information is estimated.
 #[derive(Config, Debug, PartialEq)]
@@ -64,7 +62,8 @@ impl FisherConfig {
                 return Err(ContinualError::Config { name, rule: "at least 1", value: 0.0 });
             }
         }
-        let model = evaluated(model);
+        // `valid()` would give evaluation mode without gradients.
+        let model = with_source_statistics(deep_copy(model));
         let mut squares = Squares::default();
         for start in (0..self.n_samples).step_by(self.batch_size) {
             let samples = start..(start + self.batch_size).min(self.n_samples);

@@ -1,6 +1,5 @@
 //! Elastic weight consolidation: the importance of parameters, and the penalty that holds the important ones.
 
-mod evaluation;
 mod fisher;
 mod penalty;
 mod state;

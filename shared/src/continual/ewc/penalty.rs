@@ -7,8 +7,8 @@ use burn::tensor::{FloatDType, Tensor};
 
 use super::Fisher;
 use crate::continual::ContinualError;
-use crate::continual::flat::{beside, flat, for_each_value, sum, total};
-use crate::model::read;
+use crate::continual::values::{beside, for_each_value};
+use crate::model::{flat, read, sum, total};
 
 /// Hyper-parameters of [`Ewc`].
 #[derive(Config, Debug, PartialEq)]
@@ -246,23 +246,10 @@ fn zero<M: Module>(model: &M) -> Option<Tensor<1>> {
 
 #[cfg(test)]
 mod tests {
-    use burn::module::Param;
     use burn::tensor::Device;
 
     use super::*;
-
-    #[derive(Module, Debug)]
-    struct Two {
-        matrix: Param<Tensor<2>>,
-        vector: Param<Tensor<1>>,
-    }
-
-    fn two(matrix: [f32; 2], vector: f32, device: &Device) -> Two {
-        Two {
-            matrix: Param::from_tensor(Tensor::from_floats([matrix], device)),
-            vector: Param::from_tensor(Tensor::from_floats([vector], device)),
-        }
-    }
+    use crate::continual::testing::{Two, two};
 
     /// The same parameters with other values.
     fn at(model: &Two, matrix: [f32; 2], vector: f32) -> Two {

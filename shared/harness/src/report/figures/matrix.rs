@@ -25,7 +25,7 @@ impl Drawing<'_> {
         let spread = all().fold(f64::NEG_INFINITY, f64::max) - lowest;
         let figure = |(method, rows): &(&String, Vec<(String, Vec<f64>)>)| Figure {
             title: format!("{}, {method}", self.title(setting)),
-            caption: "Mean over seeds; darker is higher.".into(),
+            caption: "Mean over seeds; more color is higher.".into(),
             body: table(rows, &self.plot.x, &self.plot.y, lowest, spread),
             wide: false,
         };
