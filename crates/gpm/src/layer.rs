@@ -18,6 +18,8 @@ pub(crate) struct LayerMemory {
     pub(crate) weight: ParamId,
     /// Inputs that each output has: rows of a linear weight, channels of a group times kernel elements of a convolution.
     pub(crate) dim: usize,
+    /// Outputs of a linear layer; none for a convolution.
+    pub(crate) outputs: Option<usize>,
     /// One for each group of a convolution, one for a linear layer; none before the first task.
     pub(crate) bases: Vec<Basis>,
     pub(crate) projector: Projector,
@@ -108,6 +110,10 @@ fn layer(config: &GpmConfig, parameter: &Parameter, dim: usize, device: &Device)
         path: parameter.path.strip_suffix(".weight").unwrap_or(&parameter.path).to_owned(),
         weight: parameter.id,
         dim,
+        outputs: match parameter.shape.as_slice() {
+            [_, outputs] => Some(*outputs),
+            _ => None,
+        },
         bases: Vec::new(),
         projector: Projector::Free,
         device: device.clone().inner(),

@@ -7,6 +7,7 @@ mod collect;
 mod columns;
 mod config;
 mod error;
+mod gradients;
 mod layer;
 mod memory;
 mod moments;

@@ -10,7 +10,7 @@ pub(crate) enum Projector {
     Free,
     /// Everything is: the layer does not move any more.
     Full,
-    /// G − M (Λ Mᵀ G), by M and Λ Mᵀ: `[groups, dim, rank]` and `[groups, rank, dim]`.
+    /// G − M (Λ Mᵀ G), by M and Λ Mᵀ, which are stored apart: `[groups, dim, rank]` and `[groups, rank, dim]`.
     Factored(Tensor<3>, Tensor<3>),
     /// N (Nᵀ G), N an orthonormal basis of the complement: where more than half of the directions are held.
     Complement(Tensor<3>, Tensor<3>),
@@ -46,11 +46,10 @@ impl Projector {
                 });
                 rows.iter_mut().zip(values).for_each(|(to, value)| *to = value);
             }
-            tensor(rows, [bases.len(), rank, dim], device)
+            rows
         };
-        let plain = rows(false);
-        let weighted = if scaled { rows(true) } else { plain.clone() };
-        Self::Factored(plain.swap_dims(1, 2), weighted)
+        let plain = columns(rows(false), [bases.len(), rank, dim], device);
+        Self::Factored(plain, tensor(rows(scaled), [bases.len(), rank, dim], device))
     }
 
     fn complement(bases: &[Basis], dim: usize, width: usize, device: &Device) -> Self {
@@ -60,8 +59,8 @@ impl Projector {
             let values = (0..free.ncols()).flat_map(|column| free.col(column).iter().copied().collect::<Vec<_>>());
             rows.iter_mut().zip(values).for_each(|(to, value)| *to = value as f32);
         }
-        let rows = tensor(rows, [bases.len(), width, dim], device);
-        Self::Complement(rows.clone().swap_dims(1, 2), rows)
+        let shape = [bases.len(), width, dim];
+        Self::Complement(columns(rows.clone(), shape, device), tensor(rows, shape, device))
     }
 
     fn dense(bases: &[Basis], dim: usize, device: &Device) -> Self {
@@ -76,6 +75,45 @@ impl Projector {
             }));
         }
         Self::Dense(tensor(values, [bases.len(), dim, dim], device))
+    }
+
+    /// Whether it changes nothing, or leaves nothing.
+    pub(crate) fn is_trivial(&self) -> bool {
+        matches!(self, Self::Free | Self::Full)
+    }
+
+    /// Whether to project `rows` inputs of a linear layer is less work than to project its gradient, by multiplications.
+    ///
+    /// The inputs cost the layer's product with them beside their projection.
+    pub(crate) fn suits_inputs(&self, rows: usize, outputs: usize) -> bool {
+        let (dim, for_each_row) = match self {
+            Self::Free | Self::Full => return false,
+            Self::Factored(basis, _) | Self::Complement(basis, _) => {
+                let [_, dim, width] = basis.dims();
+                (dim, 2 * dim * width)
+            }
+            Self::Dense(projection) => {
+                let dim = projection.dims()[1];
+                (dim, dim * dim)
+            }
+        };
+        rows * (for_each_row + dim * outputs) < for_each_row * outputs
+    }
+
+    /// `inputs` of a linear layer, `[rows, in]`, without the protected directions: their product with the gradients of
+    /// its outputs is the gradient of its weight without them.
+    pub(crate) fn apply_to_inputs(&self, inputs: Tensor<2>) -> Tensor<2> {
+        let here = |factor: &Tensor<3>| factor.clone().to_device(&inputs.device()).cast(inputs.dtype()).squeeze_dim(0);
+        match self {
+            Self::Free => inputs,
+            Self::Full => inputs.zeros_like(),
+            Self::Factored(basis, rows) => {
+                let protected = inputs.clone().matmul(here(basis)).matmul(here(rows));
+                inputs - protected
+            }
+            Self::Complement(basis, rows) => inputs.clone().matmul(here(basis)).matmul(here(rows)),
+            Self::Dense(projection) => inputs.clone().matmul(here(projection).transpose()),
+        }
     }
 
     /// `change` without the protected directions; of a weight `[in, out]`, or of a kernel `[out, in / groups, ..]`.
@@ -104,6 +142,13 @@ impl Projector {
         };
         if kernel { free.swap_dims(1, 2).reshape(shape) } else { free.reshape(shape) }
     }
+}
+
+/// Rows `[groups, rank, dim]` as columns `[groups, dim, rank]`, contiguous: products with a few rows take half the time.
+fn columns(rows: Vec<f32>, [groups, rank, dim]: [usize; 3], device: &Device) -> Tensor<3> {
+    let of_a_group = |rows: &[f32]| (0..dim * rank).map(|at| rows[at % rank * dim + at / rank]).collect::<Vec<_>>();
+    let values = rows.chunks((rank * dim).max(1)).flat_map(of_a_group).collect();
+    tensor(values, [groups, dim, rank], device)
 }
 
 fn tensor(values: Vec<f32>, shape: [usize; 3], device: &Device) -> Tensor<3> {

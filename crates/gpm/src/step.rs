@@ -1,4 +1,4 @@
-//! Training with a memory: the projection of gradients or of the optimizer's update.
+//! A training step with a memory: the projection of the optimizer's update, or of the gradients before it.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -43,33 +43,6 @@ impl GpmMemory {
         }
     }
 
-    /// The gradients without the protected directions (Eqs. 6 and 7), and without those of frozen parameters.
-    ///
-    /// For optimizers of one's own. Only plain SGD keeps to the directions that are left: momentum does if its buffer
-    /// begins empty with the task, adaptive step sizes and weight decay don't; see [`project_update`](Self::project_update).
-    pub fn project_gradients<M: Module>(&self, model: &M, grads: GradientsParams) -> GradientsParams {
-        struct Apply<'a> {
-            memory: &'a GpmMemory,
-            grads: GradientsParams,
-        }
-        impl ModuleVisitor for Apply<'_> {
-            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-                if let Some(projector) = self.memory.projector(param.id)
-                    && let Some(grad) = self.grads.remove::<D>(param.id)
-                {
-                    self.grads.register::<D>(param.id, projector.apply(grad));
-                }
-            }
-        }
-        let grads = self.without_frozen(model, grads);
-        if !self.protects() {
-            return grads;
-        }
-        let mut apply = Apply { memory: self, grads };
-        model.visit(&mut apply);
-        apply.grads
-    }
-
     /// `after` with the changes since `before` projected, and with the frozen parameters of `before`.
     ///
     /// Both are the same model, before and after one step or many. To hold on to `before`, a `clone()` is enough.
@@ -107,12 +80,12 @@ impl GpmMemory {
     }
 
     /// Whether any direction of any layer is protected.
-    fn protects(&self) -> bool {
+    pub(crate) fn protects(&self) -> bool {
         self.layers.iter().any(|layer| !matches!(layer.projector, Projector::Free))
     }
 
     /// What takes protected directions out of the changes of a weight, if it has any.
-    fn projector(&self, id: ParamId) -> Option<&Projector> {
+    pub(crate) fn projector(&self, id: ParamId) -> Option<&Projector> {
         let projector = self.roles.layers.get(&id).map(|&layer| &self.layers[layer].projector);
         projector.filter(|projector| !matches!(projector, Projector::Free))
     }
@@ -126,7 +99,7 @@ impl GpmMemory {
         }
     }
 
-    fn without_frozen<M: Module>(&self, model: &M, grads: GradientsParams) -> GradientsParams {
+    pub(crate) fn without_frozen<M: Module>(&self, model: &M, grads: GradientsParams) -> GradientsParams {
         struct Remove<'a> {
             memory: &'a GpmMemory,
             grads: GradientsParams,

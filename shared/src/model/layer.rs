@@ -5,6 +5,7 @@ use burn::nn::{BatchNorm, Linear, PaddingConfig1d, PaddingConfig2d};
 use burn::tensor::Tensor;
 
 use super::fast::ForwardFast;
+use super::gradient_input;
 use super::norm::scoped;
 use super::observe::{Observation, report};
 
@@ -13,7 +14,8 @@ use super::observe::{Observation, report};
 /// The result is that of `forward`. What the one word buys: inside [`observe`](super::observe) the layer reports its
 /// input, which is how a technique sees the inputs of any network written this way, and with the feature `kernels` a
 /// convolution, batch norm or max pooling on the CPU runs with the faster kernels of `rekindle-kernels`, whose results
-/// equal Burn's up to rounding. Inside [`normalize_with`](super::normalize_with) a batch norm takes the statistics given there. Outside of both the cost is one look at a thread-local.
+/// equal Burn's up to rounding. Inside [`normalize_with`](super::normalize_with) a batch norm takes the statistics given there, and inside
+/// [`with_gradient_inputs`](super::with_gradient_inputs) a linear layer the input of its weight's gradient. Outside of all the cost is a look at a thread-local or two.
 ///
 /// `D` is the rank of the input, which the layers here keep.
 ///
@@ -72,7 +74,7 @@ impl<const D: usize> Layer<D> for Linear {
             let rows = input.clone().inner().reshape([-1, width as i32]);
             observed(self.weight.id, LayerInput::Linear(rows))
         });
-        self.forward(input)
+        gradient_input::scoped(self, &input).unwrap_or_else(|| self.forward(input))
     }
 }
 

@@ -8,12 +8,14 @@
 //! - `replay_with` (feature `capture`): the same for batch norms that a network calls by Burn's own `forward`, without gradients;
 //! - [`Layer`] and [`observe()`]: the inputs of a network's layers; [`require_observed`]: that none was missed;
 //! - `capture_layers` (feature `capture`): the same of a network as it is, third-party modules included, without gradients;
+//! - [`with_gradient_inputs`]: linear layers whose weights' gradients are taken with other inputs, for projections;
 //! - [`flat()`], [`sum`] and [`total`]: parameters and gradients as vectors, and sums that no thread changes;
 //! - [`lifted`]: a parameter changed below autodiff, in a mapper;
 //! - [`init_seeded`]: weights that a seed decides.
 //!
 //! Every function takes any Burn [`Module`](burn::module::Module), stock or of the user's own, as it is. Only
-//! [`observe()`] and [`normalize_with`] ask for something: that the network calls its layers through [`Layer::run`].
+//! [`observe()`], [`normalize_with`] and [`with_gradient_inputs`] ask for something: that the network calls its layers
+//! through [`Layer::run`].
 //!
 //! # What a clone shares
 //!
@@ -28,6 +30,7 @@ mod copy;
 mod coverage;
 mod fast;
 mod flat;
+mod gradient_input;
 mod layer;
 mod lift;
 mod norm;
@@ -45,6 +48,7 @@ pub use classifier::Classifier;
 pub use copy::deep_copy;
 pub use coverage::{UnobservedError, frozen, layer_weights, require_observed, unobserved};
 pub use flat::{flat, sum, total};
+pub use gradient_input::with_gradient_inputs;
 pub use layer::{Geometry, Layer, LayerInput};
 pub use lift::lifted;
 #[cfg(feature = "capture")]

@@ -205,36 +205,34 @@ impl<M: Module, F: Fn(&M, usize, Tensor<4>) -> Tensor<2>> Learner<'_, M, F> {
 
     fn step(mut self, task: usize, batch: ImageBatch, rate: f64, draw: &mut impl rand::Rng) -> Result<Self, Failure> {
         let n = batch.labels.dims()[0];
-        let loss = self.loss(task, batch);
         let grads = match &self.keeps {
+            Keeps::Gpm { memory, .. } => memory.gradients(&self.model, |_| self.loss(task, batch)).1,
             Keeps::Replay { buffer, constrain } if !buffer.is_empty() => {
-                let earlier = self.replay_loss(buffer, n, draw)?;
+                let (loss, earlier) = (self.loss(task, batch), self.replay_loss(buffer, n, draw)?);
                 if *constrain {
-                    let reference = GradientsParams::from_grads(earlier.backward(), &self.model);
-                    let grads = GradientsParams::from_grads(loss.backward(), &self.model);
-                    agem(&self.model, grads, &reference)?.grads
+                    let reference = self.gradients(&earlier);
+                    agem(&self.model, self.gradients(&loss), &reference)?.grads
                 } else {
-                    GradientsParams::from_grads((loss + earlier).backward(), &self.model)
+                    self.gradients(&(loss + earlier))
                 }
             }
-            _ => GradientsParams::from_grads(loss.backward(), &self.model),
-        };
-        self.model = match &self.keeps {
-            Keeps::Gpm { memory, .. } => memory.step(rate, self.model, grads, &mut self.optimizer),
-            Keeps::Ewc { ewc, .. } => {
-                let grads = ewc.add_gradients(&self.model, grads)?;
-                self.optimizer.step(rate, self.model, grads)
-            }
+            Keeps::Ewc { ewc, .. } => ewc.add_gradients(&self.model, self.gradients(&self.loss(task, batch)))?,
             Keeps::LastLayer(last) if task > 0 => {
+                let grads = self.gradients(&self.loss(task, batch));
                 let mut kept = GradientsParams::new();
                 if let Some((id, grad)) = last.and_then(|id| Some((id, grads.get::<2>(id)?))) {
                     kept.register::<2>(id, grad);
                 }
-                self.optimizer.step(rate, self.model, kept)
+                kept
             }
-            _ => self.optimizer.step(rate, self.model, grads),
+            _ => self.gradients(&self.loss(task, batch)),
         };
+        self.model = self.optimizer.step(rate, self.model, grads);
         Ok(self)
+    }
+
+    fn gradients(&self, loss: &Tensor<1>) -> GradientsParams {
+        GradientsParams::from_grads(loss.backward(), &self.model)
     }
 
     /// The loss on as many samples of earlier tasks, each by its own head.

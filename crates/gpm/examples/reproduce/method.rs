@@ -1,7 +1,7 @@
 //! The rows of the tables.
 
 use burn::module::ParamGroup;
-use rekindle_gpm::{GpmConfig, LayerThreshold, Project, RankRule};
+use rekindle_gpm::{GpmConfig, LayerThreshold, RankRule};
 use serde::{Deserialize, Serialize};
 
 /// How the tasks are learned.
@@ -66,7 +66,5 @@ pub(crate) fn memory(thresholds: &[(String, f64)], rank_rule: RankRule) -> GpmCo
     GpmConfig::new()
         .with_thresholds(thresholds.iter().map(own).collect())
         .with_rank_rule(rank_rule)
-        // The paper's, and the same as projecting the update, as the optimizer is plain SGD.
-        .with_project(Project::Gradient)
         .with_exclude(Some(ParamGroup::from_predicate("heads")))
 }

@@ -1,6 +1,7 @@
 //! What a memory promises, on small models of every kind.
 
 mod bad_input;
+mod gradients;
 mod interference;
 mod models;
 mod options;
