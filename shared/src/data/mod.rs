@@ -33,7 +33,7 @@
 //!
 //! Official files are found, and their hashes checked, by [`DataDir`] and [`verify`]; [`load`] reads them. Test images with
 //! fog, noise or blur come from [`corruption`], and published ones from [`load_cifar_10_c`]. A [`ContactSheet`] shows them.
-//! A [`TaskStream`] makes permuted, split or rotated tasks of a data set, one at a time.
+//! With the feature `image-folder`, `read_image_folder` reads a folder of one's own. A [`TaskStream`] makes permuted, split or rotated tasks of a data set, one at a time.
 
 mod augment;
 mod batches;
@@ -45,6 +45,8 @@ mod error;
 mod glyphs;
 mod host;
 mod idx;
+#[cfg(feature = "image-folder")]
+mod image_folder;
 mod images;
 mod noise;
 mod normalize;
@@ -65,6 +67,8 @@ pub use error::DatasetError;
 pub use glyphs::{Glyphs, GlyphsConfig, N_GLYPHS};
 pub use host::{HostImages, ImageBatch};
 pub use idx::read_idx_images;
+#[cfg(feature = "image-folder")]
+pub use image_folder::{ImageFolder, read_image_folder};
 pub use images::{ImageShape, LabeledImages};
 pub use noise::{NoiseDraw, NoiseTarget, NoisyLabels, SymmetricNoise};
 pub use normalize::Normalization;

@@ -147,7 +147,9 @@ impl ResNet {
 }
 
 impl BasicBlock {
-    fn new(channels_in: usize, channels: usize, stride: usize, shortcut: Shortcut, device: &Device) -> Self {
+    /// From `channels_in` to `channels`, with `stride` in its first convolution. Where the channels change, `shortcut` does,
+    /// at stride 2 if it is [`Shortcut::Pad`].
+    pub fn new(channels_in: usize, channels: usize, stride: usize, shortcut: Shortcut, device: &Device) -> Self {
         let project = channels_in != channels && shortcut == Shortcut::Project;
         Self {
             conv1: conv([channels_in, channels], 3, stride, device),
@@ -161,7 +163,13 @@ impl BasicBlock {
         }
     }
 
-    fn forward(&self, maps: Tensor<4>) -> Tensor<4> {
+    /// The block's maps.
+    ///
+    /// # Shapes
+    ///
+    /// - `maps`: `[batch, channels_in, height, width]`
+    /// - output: `[batch, channels, height / stride, width / stride]`, rounded up
+    pub fn forward(&self, maps: Tensor<4>) -> Tensor<4> {
         let residual = relu(self.bn1.run(self.conv1.run(maps.clone())));
         let residual = self.bn2.run(self.conv2.run(residual));
         relu(residual + self.shortcut(maps))

@@ -37,7 +37,7 @@ enum Action {
         #[arg(long)]
         json: bool,
     },
-    /// Downloads data sets (all of them where none is named), verifies and unpacks them.
+    /// Downloads data sets (all of them where none is named, but for folders of images), verifies and unpacks them.
     Fetch {
         /// Data sets by name.
         #[arg(value_name = "NAME")]
@@ -70,7 +70,13 @@ fn run(arguments: &Arguments) -> Result<Exit, DataError> {
     let data = DataDir::with_registry(registry, arguments.data.as_deref());
     match &arguments.action {
         Action::List { json } => Ok(list(&data, *json)),
-        Action::Fetch { names, allow_unverified } => Ok(fetch_all(&data, &chosen(&data, names)?, *allow_unverified)),
+        Action::Fetch { names, allow_unverified } => {
+            let mut datasets = chosen(&data, names)?;
+            if names.is_empty() {
+                datasets.retain(|dataset| dataset.image_folders.is_empty());
+            }
+            Ok(fetch_all(&data, &datasets, *allow_unverified))
+        }
         Action::Verify { names } => Ok(verify_all(&data, &chosen(&data, names)?, !names.is_empty())),
     }
 }
@@ -105,7 +111,10 @@ fn list(data: &DataDir, json: bool) -> Exit {
         let width = datasets.iter().map(|dataset| dataset.name.len()).max().unwrap_or(0);
         for dataset in datasets {
             let state = place(dataset).map_or("missing".into(), |folder| format!("present in {}", folder.display()));
-            let size = HumanBytes(dataset.bytes()).to_string();
+            let size = match dataset.image_folders.is_empty() {
+                true => HumanBytes(dataset.bytes()).to_string(),
+                false => "folders".into(),
+            };
             print(&format!("{:width$}  {size:>10}  {state}", dataset.name));
             print(&format!("{:width$}  {:>10}  {}; license: {}", "", "", dataset.title, dataset.license));
         }
@@ -135,7 +144,9 @@ fn verify_all(data: &DataDir, datasets: &[&Dataset], named: bool) -> Exit {
                 let (n, folder) = (files.len(), located.folder().display());
                 print(&format!("{}: {n} files verified in {folder}", dataset.name));
             }
-            Err(DataError::Missing { .. }) if !named => print(&format!("{}: missing", dataset.name)),
+            Err(DataError::Missing { .. } | DataError::MissingImages { .. }) if !named => {
+                print(&format!("{}: missing", dataset.name))
+            }
             Err(error) => exit = exit.worst(report(&error)),
         }
     }

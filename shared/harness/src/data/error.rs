@@ -34,6 +34,20 @@ pub enum DataError {
         /// The data folders looked in, in order.
         looked: Vec<PathBuf>,
     },
+    /// Folders of images that the user brings are in none of the folders.
+    #[error(
+        "data set `{dataset}` is not downloaded: put its images into {} below one of {}, a folder for each class; `--data` \
+         or REKINDLE_DATA names another one",
+        folder.join("<class>").join("<image>.png").display(), list(looked)
+    )]
+    MissingImages {
+        /// The data set.
+        dataset: String,
+        /// The first folder not found, relative to a data folder.
+        folder: PathBuf,
+        /// The data folders looked in, in order.
+        looked: Vec<PathBuf>,
+    },
     /// A file is not the registered one.
     #[error(
         "{} is not the registered file of `{dataset}`: expected {expected}, found {found}; \

@@ -68,7 +68,8 @@ pub enum FetchEvent<'a> {
 ///
 /// # Errors
 ///
-/// [`DataError::Unknown`] for a name that the registry lacks, [`DataError::Download`] with each address's reason,
+/// [`DataError::Unknown`] for a name that the registry lacks, [`DataError::MissingImages`] for folders of images, which the
+/// user brings, [`DataError::Download`] with each address's reason,
 /// [`DataError::Archive`] for a malformed archive, [`DataError::Corrupt`] for an archive whose files are not the registered
 /// ones, [`DataError::Unverified`] for a file without a registered checksum, [`DataError::Write`] if the disk is full or
 /// the folder can't be written.
@@ -79,6 +80,9 @@ pub fn fetch(
     mut event: impl FnMut(FetchEvent<'_>),
 ) -> Result<PathBuf, DataError> {
     let dataset = data.registry().get(name)?;
+    if !dataset.image_folders.is_empty() {
+        return data.locate(name).map(|located| located.folder().to_path_buf());
+    }
     let Some(root) = data.folders().first() else {
         let source = io::Error::new(io::ErrorKind::NotFound, "there is no user cache folder; name one with `--data`");
         return Err(DataError::write(Path::new("data folder"), source));

@@ -52,28 +52,30 @@ impl DataDir {
         &self.folders
     }
 
-    /// Finds the data set in the first folder that has all its files.
+    /// Finds the data set in the first folder that has all its files, or folders of images.
     ///
     /// # Errors
     ///
-    /// [`DataError::Unknown`] if the registry lacks the name, [`DataError::Missing`] if no folder has all the files.
+    /// [`DataError::Unknown`] if the registry lacks the name, [`DataError::Missing`] if no folder has all the files,
+    /// [`DataError::MissingImages`] if none has the folders of images.
     pub fn locate(&self, dataset: &str) -> Result<Located, DataError> {
         let dataset = self.registry.get(dataset)?;
         let mut missing = None;
         for root in &self.folders {
             let located = Located { dataset: dataset.clone(), folder: root.join(&dataset.folder) };
-            match dataset.files.iter().find(|file| !located.path_of(file).is_file()) {
+            match located.missing() {
                 None => return Ok(located),
                 // Of a data set that is there in part, the part that is not is what the user wants to hear.
-                Some(file) if missing.is_none() || located.folder.is_dir() => missing = Some(file),
+                Some(part) if missing.is_none() || located.folder.is_dir() => missing = Some(part.to_owned()),
                 Some(_) => {}
             }
         }
-        let file = missing.unwrap_or(&dataset.files[0]);
-        Err(DataError::Missing {
-            dataset: dataset.name.clone(),
-            file: Path::new(&dataset.folder).join(&file.path),
-            looked: self.folders.clone(),
+        let first = || dataset.parts().next().unwrap_or_default().to_owned();
+        let part = Path::new(&dataset.folder).join(missing.unwrap_or_else(first));
+        let (dataset, looked, images) = (dataset.name.clone(), self.folders.clone(), !dataset.image_folders.is_empty());
+        Err(match images {
+            true => DataError::MissingImages { dataset, folder: part, looked },
+            false => DataError::Missing { dataset, file: part, looked },
         })
     }
 }
@@ -97,6 +99,20 @@ impl Located {
     /// Every file, in the registry's order, with its path.
     pub fn files(&self) -> impl Iterator<Item = (&FileEntry, PathBuf)> {
         self.dataset.files.iter().map(|file| (file, self.path_of(file)))
+    }
+
+    /// Every folder of images, with its path.
+    pub fn image_folders(&self) -> impl Iterator<Item = (&str, PathBuf)> {
+        self.dataset.image_folders.iter().map(|folder| (folder.as_str(), self.path(folder)))
+    }
+
+    /// The first part that is not there.
+    fn missing(&self) -> Option<&str> {
+        let is_there = |part: &&str| match self.dataset.image_folders.is_empty() {
+            true => self.path(part).is_file(),
+            false => self.path(part).is_dir(),
+        };
+        self.dataset.parts().find(|part| !is_there(part))
     }
 
     fn path_of(&self, file: &FileEntry) -> PathBuf {
@@ -147,6 +163,21 @@ mod tests {
         let located = DataDir::in_folders(Registry::builtin(), folders).locate("mnist").unwrap();
         assert_eq!(located.folder(), b.path().join("mnist"));
         assert_eq!(located.files().count(), 4);
+    }
+
+    #[test]
+    fn a_missing_folder_of_images_is_named_with_its_layout() {
+        let root = tempfile::tempdir().unwrap();
+        let data = DataDir::in_folders(Registry::builtin(), [root.path().to_path_buf()]);
+        fs::create_dir_all(root.path().join("svhn/train/0")).unwrap();
+        let error = data.locate("svhn").unwrap_err();
+        assert_eq!(error.exit(), crate::Exit::Data);
+        let text = error.to_string();
+        let layout = Path::new("svhn").join("test").join("<class>").join("<image>.png").display().to_string();
+        assert!(text.contains("`svhn` is not downloaded") && text.contains(&layout), "{text}");
+        fs::create_dir_all(root.path().join("svhn/test")).unwrap();
+        let located = data.locate("svhn").unwrap();
+        assert_eq!(located.image_folders().map(|(name, _)| name).collect::<Vec<_>>(), ["train", "test"]);
     }
 
     #[test]

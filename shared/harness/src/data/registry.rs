@@ -41,8 +41,11 @@ pub struct Dataset {
     #[serde(default)]
     pub archive: Option<Archive>,
     /// Its files.
-    #[serde(rename = "file")]
+    #[serde(rename = "file", default)]
     pub files: Vec<FileEntry>,
+    /// In place of files: folders of images, of which the user brings what is inside, a folder for each class.
+    #[serde(default)]
+    pub image_folders: Vec<String>,
 }
 
 /// A file of a data set.
@@ -137,6 +140,11 @@ impl Dataset {
         self.files.iter().map(|file| file.bytes).sum()
     }
 
+    /// Its files, or its folders of images, below its folder.
+    pub(super) fn parts(&self) -> impl Iterator<Item = &str> {
+        self.files.iter().map(|file| &file.path).chain(&self.image_folders).map(String::as_str)
+    }
+
     fn check(&self) -> Result<(), String> {
         let sums = self.files.iter().map(|file| (&file.path, &file.sha256, &self.checksum_source));
         let archive = "the archive".to_string();
@@ -153,6 +161,7 @@ impl Dataset {
         }
         let folders = [Some(&self.folder), self.archive.as_ref().map(|it| &it.folder)];
         let paths = self.files.iter().map(|file| &file.path).chain(folders.into_iter().flatten());
+        let paths = paths.chain(&self.image_folders);
         for path in paths {
             if !Path::new(path).components().all(|part| matches!(part, Component::Normal(_))) {
                 return Err(format!("`{path}` is not a relative path that stays in its folder"));
@@ -160,6 +169,10 @@ impl Dataset {
             if path == KEPT {
                 return Err(format!("a file can't be called `{KEPT}`: it is where checksums are kept"));
             }
+        }
+        if !self.image_folders.is_empty() {
+            let nothing_else = self.files.is_empty() && self.mirrors.is_empty() && self.archive.is_none();
+            return nothing_else.then_some(()).ok_or_else(|| "it has image folders beside files or addresses".into());
         }
         match &self.archive {
             _ if self.files.is_empty() => Err("it has no files".into()),
@@ -192,7 +205,7 @@ mod tests {
     fn the_registry_that_comes_with_the_crate_is_sound() {
         let registry = Registry::parse(include_str!("../../datasets.toml")).unwrap();
         let names: Vec<_> = registry.datasets().iter().map(|dataset| dataset.name.as_str()).collect();
-        assert_eq!(names, ["mnist", "fashion-mnist", "cifar-10", "cifar-100", "cifar-10-c"]);
+        assert_eq!(names, ["mnist", "fashion-mnist", "cifar-10", "cifar-100", "cifar-10-c", "svhn", "notmnist"]);
         // Records of fixed length, so that the sizes can be worked out.
         assert_eq!(registry.get("cifar-10").unwrap().bytes(), 60_000 * (1 + 3 * 32 * 32));
         assert_eq!(registry.get("cifar-100").unwrap().bytes(), 60_000 * (2 + 3 * 32 * 32));
@@ -210,7 +223,7 @@ mod tests {
         let error = Registry::builtin().get("mnits").unwrap_err();
         assert_eq!(
             error.to_string(),
-            "unknown data set `mnits`: one of mnist, fashion-mnist, cifar-10, cifar-100, cifar-10-c"
+            "unknown data set `mnits`: one of mnist, fashion-mnist, cifar-10, cifar-100, cifar-10-c, svhn, notmnist"
         );
     }
 
@@ -226,6 +239,7 @@ mod tests {
             ("bytes = 3", &sum, "no checksum_source"),
             ("mirrors = [\"http://localhost/\"]", "", "neither mirrors nor an archive"),
             ("title", "tilte", "tilte"),
+            ("folder = \"one\"", "folder = \"one\"\nimage_folders = [\"train\"]", "image folders beside files"),
         ] {
             let error = Registry::parse(&ONE.replace(from, to)).unwrap_err().to_string();
             assert!(error.contains(reason), "{error}");

@@ -12,7 +12,8 @@ use crate::DataFile;
 /// Hashes every file of a data set and compares size and SHA-256 with the registry's, or, for a file out of a verified archive,
 /// with the SHA-256 that was kept of it ([what is verified](super#what-is-verified)).
 ///
-/// Returns what a record's identity keeps, by `dataset/file`. With `allow_unverified` a file that differs, or that has
+/// Of a folder of images, which has no registered checksum, all files together give one. Returns what a record's identity
+/// keeps, by `dataset/file`. With `allow_unverified` a file that differs, or that has
 /// no registered checksum, is returned with `verified: false` instead of refused.
 ///
 /// # Errors
@@ -42,7 +43,40 @@ pub fn verify(located: &Located, allow_unverified: bool) -> Result<BTreeMap<Stri
         }
         files.insert(format!("{dataset}/{}", file.path), DataFile { sha256, verified });
     }
+    for (name, path) in located.image_folders() {
+        let sha256 = sha256_of_folder(&path)?;
+        if !allow_unverified {
+            return Err(DataError::Unverified { dataset: dataset.clone(), path, sha256, archived: false });
+        }
+        files.insert(format!("{dataset}/{name}"), DataFile { sha256, verified: false });
+    }
     Ok(files)
+}
+
+/// The SHA-256 of the list of files below a folder, sorted by path: of each its SHA-256 and its path, as `sha256sum` prints them.
+fn sha256_of_folder(folder: &Path) -> Result<String, DataError> {
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(current) = folders.pop() {
+        let entries = current.read_dir().map_err(|source| DataError::read(&current, source))?;
+        for entry in entries {
+            let path = entry.map_err(|source| DataError::read(&current, source))?.path();
+            if path.is_dir() { folders.push(path) } else { files.push(path) }
+        }
+    }
+    // Paths with `/` on every system, so that the same images have the same hash.
+    let name = |path: &Path| {
+        let parts = path.strip_prefix(folder).unwrap_or(path).components();
+        parts.map(|part| part.as_os_str().to_string_lossy().into_owned()).collect::<Vec<_>>().join("/")
+    };
+    let mut files: Vec<_> = files.into_iter().map(|path| (name(&path), path)).collect();
+    files.sort();
+    let mut hasher = Sha256::new();
+    for (name, path) in files {
+        let sha256 = sha256_of(&path).map_err(|source| DataError::read(&path, source))?;
+        hasher.update(format!("{sha256}  {name}\n"));
+    }
+    Ok(hexadecimal(&hasher.finalize()))
 }
 
 /// The SHA-256 of a file in lower-case hexadecimal, read piece by piece.
@@ -114,6 +148,27 @@ mod tests {
             assert!(text.contains(found) && text.contains("a.bin") && text.contains("--allow-unverified"), "{text}");
             assert!(!only(verify(&located, true).unwrap()).1);
         }
+    }
+
+    #[test]
+    fn folders_of_images_have_one_checksum_each_and_have_to_be_allowed() {
+        let root = tempfile::tempdir().unwrap();
+        for (path, content) in [("train/b/2.png", "x"), ("train/a/1.png", "abc"), ("test/a/3.png", "y")] {
+            let path = root.path().join("svhn").join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+        let data = DataDir::in_folders(Registry::builtin(), [root.path().to_path_buf()]);
+        let located = data.locate("svhn").unwrap();
+        let error = verify(&located, false).unwrap_err();
+        assert!(error.to_string().contains("--allow-unverified"), "{error}");
+        let before = verify(&located, true).unwrap();
+        assert_eq!(before.keys().collect::<Vec<_>>(), ["svhn/test", "svhn/train"]);
+        assert!(before.values().all(|file| !file.verified));
+        fs::rename(root.path().join("svhn/train/b/2.png"), root.path().join("svhn/train/a/2.png")).unwrap();
+        let after = verify(&located, true).unwrap();
+        assert_eq!(before["svhn/test"], after["svhn/test"]);
+        assert_ne!(before["svhn/train"].sha256, after["svhn/train"].sha256);
     }
 
     #[test]

@@ -1,0 +1,156 @@
+use std::path::{Path, PathBuf};
+
+use image::{ImageError, ImageReader};
+
+use super::{DatasetError, ImageShape, LabeledImages};
+
+/// What is read; other files are passed over.
+const EXTENSIONS: [&str; 3] = ["png", "jpg", "jpeg"];
+
+/// Images of a folder, and what their classes are called.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImageFolder {
+    /// By class, then by name of the file.
+    pub images: LabeledImages,
+    /// Name of the folder of each class, `[n_classes]`.
+    pub classes: Vec<String>,
+}
+
+/// Reads `folder/<class>/<image>.png` (or `.jpg`, `.jpeg`), at any depth below the folder of a class.
+///
+/// Classes are numbered in the order of their names, as torchvision's `ImageFolder` does. An image of another number of
+/// channels becomes gray (Rec. 601 luma) or RGB, with transparency dropped and 16 bits rounded to 8; its size has to be that of
+/// `shape`.
+///
+/// # Errors
+///
+/// [`DatasetError::Read`] for a folder or file that can't be read, [`DatasetError::Malformed`] for one that is no image,
+/// is damaged or has another size, [`DatasetError::Empty`] if there is no class or a class has no image.
+pub fn read_image_folder(name: &str, folder: &Path, shape: ImageShape) -> Result<ImageFolder, DatasetError> {
+    let mut classes: Vec<_> = entries(folder)?.into_iter().filter(|path| path.is_dir()).collect();
+    classes.sort();
+    let (mut pixels, mut labels) = (Vec::new(), Vec::new());
+    for (label, class) in classes.iter().enumerate() {
+        let files = image_files(class)?;
+        if files.is_empty() {
+            return Err(DatasetError::Empty(format!("{name}: {}", class.display())));
+        }
+        for file in files {
+            pixels.extend(read(&file, shape)?);
+            labels.push(label);
+        }
+    }
+    let images = LabeledImages::new(name, shape, pixels, labels, classes.len())?;
+    let class = |path: &PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(ImageFolder { images, classes: classes.iter().map(class).collect() })
+}
+
+fn read(file: &Path, shape: ImageShape) -> Result<Vec<u8>, DatasetError> {
+    let malformed = |reason: String| DatasetError::malformed(file, 0, reason);
+    let reader = ImageReader::open(file).and_then(ImageReader::with_guessed_format);
+    let reader = reader.map_err(|error| DatasetError::read(file, &error))?;
+    let image = reader.decode().map_err(|error| match error {
+        ImageError::IoError(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => {
+            DatasetError::read(file, &error)
+        }
+        error => malformed(error.to_string()),
+    })?;
+    let (height, width) = (image.height() as usize, image.width() as usize);
+    if (height, width) != (shape.height, shape.width) {
+        return Err(malformed(format!(
+            "{height} x {width} pixels, where {} x {} are asked for",
+            shape.height, shape.width
+        )));
+    }
+    match shape.channels {
+        1 => Ok(image.to_luma8().into_raw()),
+        3 => {
+            let interleaved = image.to_rgb8().into_raw();
+            Ok((0..3).flat_map(|channel| interleaved.iter().skip(channel).step_by(3)).copied().collect())
+        }
+        value => Err(DatasetError::Config { name: "the number of channels", rule: "1 or 3", value: value as f64 }),
+    }
+}
+
+/// Every image below `folder`, sorted by path.
+fn image_files(folder: &Path) -> Result<Vec<PathBuf>, DatasetError> {
+    let (mut files, mut folders) = (Vec::new(), vec![folder.to_path_buf()]);
+    while let Some(folder) = folders.pop() {
+        for path in entries(&folder)? {
+            let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+            if path.is_dir() {
+                folders.push(path);
+            } else if EXTENSIONS.contains(&extension.as_str()) {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// What lies in a folder, hidden files left out.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, DatasetError> {
+    let mut paths = Vec::new();
+    for entry in folder.read_dir().map_err(|error| DatasetError::read(folder, &error))? {
+        let entry = entry.map_err(|error| DatasetError::read(folder, &error))?;
+        if !entry.file_name().to_string_lossy().starts_with('.') {
+            paths.push(entry.path());
+        }
+    }
+    Ok(paths)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use image::{GrayImage, Luma, Rgb, RgbImage};
+
+    use super::*;
+
+    const SHAPE: ImageShape = ImageShape { channels: 3, height: 2, width: 3 };
+
+    fn folder() -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for class in ["dogs/small", "cats"] {
+            fs::create_dir_all(root.path().join(class)).unwrap();
+        }
+        let color = RgbImage::from_fn(3, 2, |x, y| Rgb([x as u8, y as u8, 10 * (x + y) as u8]));
+        color.save(root.path().join("dogs/small/b.png")).unwrap();
+        GrayImage::from_pixel(3, 2, Luma([7])).save(root.path().join("cats/a.png")).unwrap();
+        fs::write(root.path().join("cats/notes.txt"), "no image").unwrap();
+        fs::write(root.path().join(".hidden"), "").unwrap();
+        root
+    }
+
+    #[test]
+    fn folders_are_classes_in_the_order_of_their_names() {
+        let root = folder();
+        let ImageFolder { images, classes } = read_image_folder("pets", root.path(), SHAPE).unwrap();
+        assert_eq!(classes, ["cats", "dogs"]);
+        assert_eq!(images.labels(), [0, 1]);
+        assert_eq!(images.pixels()[..18], [7; 18]);
+        assert_eq!(images.pixels()[18..], [0, 1, 2, 0, 1, 2, 0, 0, 0, 1, 1, 1, 0, 10, 20, 10, 20, 30]);
+        let gray = read_image_folder("pets", root.path(), ImageShape { channels: 1, ..SHAPE }).unwrap();
+        assert_eq!(gray.images.pixels()[..6], [7; 6]);
+    }
+
+    #[test]
+    fn what_is_no_image_of_the_shape_is_named() {
+        let refusal = |root: &Path, shape| read_image_folder("pets", root, shape).unwrap_err().to_string();
+        let root = folder();
+        let error = refusal(root.path(), ImageShape { height: 4, ..SHAPE });
+        assert!(error.contains("a.png") && error.contains("2 x 3 pixels, where 4 x 3"), "{error}");
+        let whole = fs::read(root.path().join("dogs/small/b.png")).unwrap();
+        for broken in [&whole[..whole.len() / 2], &whole[..4], b"", b"text"] {
+            fs::write(root.path().join("dogs/small/b.png"), broken).unwrap();
+            assert!(refusal(root.path(), SHAPE).contains("b.png"));
+        }
+        fs::create_dir(root.path().join("birds")).unwrap();
+        assert!(refusal(root.path(), SHAPE).contains("birds"));
+        assert!(refusal(&root.path().join("nowhere"), SHAPE).contains("nowhere"));
+        let empty = tempfile::tempdir().unwrap();
+        assert!(matches!(read_image_folder("pets", empty.path(), SHAPE), Err(DatasetError::Empty(_))));
+    }
+}
