@@ -19,7 +19,8 @@ use crate::moments::Moments;
 #[derive(Debug, Clone)]
 pub struct Collector {
     layers: Vec<Gathered>,
-    by_weight: HashMap<ParamId, usize>,
+    /// Layers by the weight whose inputs they gather.
+    by_weight: HashMap<ParamId, Vec<usize>>,
     n_batches: usize,
 }
 
@@ -36,7 +37,10 @@ impl Collector {
         let gathered = |layer: &LayerMemory| Gathered { path: layer.path.clone(), dim: layer.dim, groups: Vec::new() };
         Self {
             layers: layers.iter().map(gathered).collect(),
-            by_weight: layers.iter().enumerate().map(|(at, layer)| (layer.weight, at)).collect(),
+            by_weight: layers.iter().enumerate().fold(HashMap::new(), |mut by_weight, (at, layer)| {
+                by_weight.entry(layer.observed).or_insert_with(Vec::new).push(at);
+                by_weight
+            }),
             n_batches: 0,
         }
     }
@@ -57,7 +61,8 @@ impl Collector {
     /// [`GpmError::NonFinite`] for an input with NaN or infinity, [`GpmError::WrongWidth`] for one that does not fit the
     /// layer. Nothing of the batch is added then.
     pub fn add(&mut self, observations: &[Observation]) -> Result<(), GpmError> {
-        let known = observations.iter().filter_map(|seen| Some((*self.by_weight.get(&seen.weight)?, &seen.input)));
+        let layers = |seen: &'_ Observation| self.by_weight.get(&seen.weight).into_iter().flatten().copied();
+        let known = observations.iter().flat_map(|seen| layers(seen).map(move |layer| (layer, &seen.input)));
         let known: Vec<_> = known.collect();
         for (layer, input) in &known {
             let layer = &self.layers[*layer];

@@ -42,7 +42,8 @@ pub struct GpmConfig {
     ///
     /// For heads of which each task has its own, and for layers that no task trains.
     pub exclude: Option<ParamGroup>,
-    /// Biases of layers, and whatever is neither a weight nor part of a norm layer. Default frozen after the first task.
+    /// Biases of layers, second factors of LoRA adapters, and whatever is neither a weight nor part of a norm layer. Default
+    /// frozen after the first task.
     ///
     /// The paper's networks have none; one that moves changes the outputs of old tasks.
     #[config(default = "Others::FreezeAfterFirstTask")]

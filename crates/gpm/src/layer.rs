@@ -16,6 +16,8 @@ pub(crate) struct LayerMemory {
     /// Path of the layer; of the first one, where its weight is tied.
     pub(crate) path: String,
     pub(crate) weight: ParamId,
+    /// Weight by which its inputs are observed: the same, or the one that a LoRA adapter adds to.
+    pub(crate) observed: ParamId,
     /// Inputs that each output has: rows of a linear weight, channels of a group times kernel elements of a convolution.
     pub(crate) dim: usize,
     /// Outputs of a linear layer; none for a convolution.
@@ -64,6 +66,8 @@ pub(crate) fn divide<M: Module>(config: &GpmConfig, model: &M) -> Result<(Vec<La
     let (mut layers, mut unsupported) = (Vec::new(), Vec::new());
     let mut roles = Roles { layers: HashMap::new(), frozen: HashMap::new() };
     let listed = parameters(model);
+    let adapted = listed.iter().filter(|parameter| inputs(parameter).is_some());
+    let adapted: HashMap<_, _> = adapted.map(|parameter| (parameter.path.as_str(), parameter.id)).collect();
     for parameter in &listed {
         let id = parameter.id;
         let excluded = |group: &burn::module::ParamGroup| group.matches(&id, Some(&parameter.path));
@@ -73,11 +77,13 @@ pub(crate) fn divide<M: Module>(config: &GpmConfig, model: &M) -> Result<(Vec<La
         let others = match parameter.kind {
             ParameterKind::RunningStatistic => continue,
             ParameterKind::NormScale | ParameterKind::NormShift => config.norms,
-            ParameterKind::Weight => match (inputs(parameter), config.unprotected) {
-                (Some(dim), _) => {
+            // A LoRA adapter adds a b to a weight: a gets the layer's inputs, and while those are protected b has to rest.
+            ParameterKind::Weight if matches!(factor(parameter, &adapted), Some((_, "b"))) => config.biases,
+            ParameterKind::Weight => match (directions(parameter, &adapted), config.unprotected) {
+                (Some((observed, dim)), _) => {
                     // Tied weights are one layer, by the name of its first place.
                     roles.layers.entry(id).or_insert_with(|| {
-                        layers.push(layer(config, parameter, dim, &devices[&id]));
+                        layers.push(layer(config, parameter, observed, dim, &devices[&id]));
                         layers.len() - 1
                     });
                     continue;
@@ -104,11 +110,12 @@ pub(crate) fn divide<M: Module>(config: &GpmConfig, model: &M) -> Result<(Vec<La
     Ok((layers, roles))
 }
 
-fn layer(config: &GpmConfig, parameter: &Parameter, dim: usize, device: &Device) -> LayerMemory {
+fn layer(config: &GpmConfig, parameter: &Parameter, observed: ParamId, dim: usize, device: &Device) -> LayerMemory {
     let own = config.thresholds.iter().rfind(|own| own.group.matches(&parameter.id, Some(&parameter.path)));
     LayerMemory {
         path: parameter.path.strip_suffix(".weight").unwrap_or(&parameter.path).to_owned(),
         weight: parameter.id,
+        observed,
         dim,
         outputs: match parameter.shape.as_slice() {
             [_, outputs] => Some(*outputs),
@@ -118,6 +125,20 @@ fn layer(config: &GpmConfig, parameter: &Parameter, dim: usize, device: &Device)
         projector: Projector::Free,
         device: device.clone().inner(),
         threshold: own.map(|own| own.threshold),
+    }
+}
+
+/// The weight to which a factor of Burn's LoRA adds, and which of the two it is, `a` or `b`.
+fn factor<'a>(parameter: &'a Parameter, weights: &HashMap<&str, ParamId>) -> Option<(ParamId, &'a str)> {
+    let (place, name) = parameter.path.rsplit_once('.').filter(|_| parameter.module == "LoraAdapter")?;
+    Some((*weights.get(place.rsplit_once('.')?.0)?, name))
+}
+
+/// The weight by whose identifier the inputs of a parameter are observed, and how many there are; none if they can't be.
+fn directions(parameter: &Parameter, weights: &HashMap<&str, ParamId>) -> Option<(ParamId, usize)> {
+    match factor(parameter, weights) {
+        Some((base, _)) => Some((base, parameter.shape[0])),
+        None => Some((parameter.id, inputs(parameter)?)),
     }
 }
 

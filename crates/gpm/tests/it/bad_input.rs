@@ -1,6 +1,6 @@
 //! What is refused, with what it says, and that nothing is lost.
 
-use burn::module::{Module, ParamGroup};
+use burn::module::{Lora, Module, ParamGroup};
 use burn::nn::conv::{ConvTranspose2d, ConvTranspose2dConfig};
 use burn::nn::{Embedding, EmbeddingConfig, Linear, LinearConfig};
 use burn::tensor::Tensor;
@@ -104,4 +104,15 @@ fn inputs_of_zeros_add_nothing() {
     let mut memory = GpmConfig::new().with_threshold(1.0).init(&model).unwrap();
     let report = memory.observe_task(&model, [Tensor::<2>::zeros([4, 3], &device)], Mlp::forward).unwrap();
     assert!(report.layers.iter().all(|layer| layer.rank == 0 && layer.retained == 1.0), "{report:?}");
+}
+
+#[test]
+fn low_rank_factors_of_an_embedding_need_a_decision_too() {
+    let device = device();
+    let embedding = EmbeddingConfig::new(5, 3).init(&device).no_grad();
+    let model = (embedding, LinearConfig::new(3, 2).init(&device)).apply_lora(Lora::new(2, 1.0));
+    let error = GpmConfig::new().init(&model).unwrap_err();
+    let GpmError::UnsupportedWeights(names) = &error else { panic!("{error}") };
+    assert_eq!(names.len(), 2, "{names:?}");
+    assert!(names.iter().all(|name| name.starts_with("0.weight.lora.")), "{names:?}");
 }

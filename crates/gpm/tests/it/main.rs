@@ -1,5 +1,6 @@
 //! What a memory promises, on small models of every kind.
 
+mod adapters;
 mod bad_input;
 mod gradients;
 mod interference;
