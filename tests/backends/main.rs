@@ -1,4 +1,4 @@
-//! Agreement of the backends: the same steps of SAM and of Tent on flex, ndarray and wgpu.
+//! Agreement of the backends: the same steps of SAM, Tent and GPM on flex, ndarray and wgpu.
 //!
 //! On flex the layers run with the kernels of `rekindle-kernels`, which pass what other backends hold to Burn's own
 //! operations: agreement shows both.
@@ -8,6 +8,7 @@
 
 mod capture;
 mod common;
+mod gpm;
 mod layer_inputs;
 
 use burn::module::{Module, ModuleVisitor, Param};

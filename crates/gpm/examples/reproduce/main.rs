@@ -2,10 +2,13 @@
 //!
 //! `cargo xtask reproduce gpm` runs them all; this binary lists the cells and runs one at a time.
 
-mod heads;
 mod latent;
 mod learn;
 mod method;
+mod networks;
+mod paper;
+mod plateau;
+mod run;
 mod small;
 mod smoke;
 mod tasks;
@@ -30,7 +33,7 @@ impl Reproduction for Gpm {
         match tier {
             Tier::Smoke => smoke::cells(seeds),
             Tier::Small => small::cells(seeds),
-            Tier::Paper => Vec::new(),
+            Tier::Paper => paper::cells(seeds),
         }
     }
 
@@ -41,6 +44,6 @@ impl Reproduction for Gpm {
 
     fn run(&self, cell: &Cell, context: &Context) -> Result<Outcome, Failure> {
         let device = backend::open(&context.backend).map_err(Failure::backend)?.autodiff();
-        tasks::run(cell, context, &device)
+        run::run(cell, context, &device)
     }
 }

@@ -4,7 +4,8 @@ use rekindle_harness::Cell;
 
 use crate::learn::Protocol;
 use crate::method::Method;
-use crate::tasks::{Config, Division, Source};
+use crate::run::{Config, Network};
+use crate::tasks::{Source, TasksConfig};
 
 /// Thresholds and samples of the authors' code for Permuted MNIST.
 fn permuted_gpm() -> Method {
@@ -15,12 +16,11 @@ fn permuted_gpm() -> Method {
 fn permuted(method: Method) -> Config {
     Config {
         method,
-        source: Source::Mnist,
-        division: Division::Permuted { n_tasks: 10 },
+        tasks: TasksConfig::Permuted { source: Source::Mnist, n_tasks: 10 },
         train_images: None,
         validation: 0.1,
-        hidden: vec![100, 100],
-        protocol: Protocol { epochs: 5, batch_size: 10, learning_rate: 0.01 },
+        network: Network::Mlp { hidden: vec![100, 100] },
+        protocol: Protocol { epochs: 5, batch_size: 10, learning_rate: 0.01, test_batch: 1000, plateau: None },
     }
 }
 
@@ -28,12 +28,11 @@ fn permuted(method: Method) -> Config {
 fn split(method: Method, source: Source) -> Config {
     Config {
         method,
-        source,
-        division: Division::Split { n_tasks: 5 },
+        tasks: TasksConfig::Split { source, n_tasks: 5 },
         train_images: Some(5000),
         validation: 0.0,
-        hidden: Vec::new(),
-        protocol: Protocol { epochs: 5, batch_size: 32, learning_rate: 0.05 },
+        network: Network::SmallCnn,
+        protocol: Protocol { epochs: 5, batch_size: 32, learning_rate: 0.05, test_batch: 1000, plateau: None },
     }
 }
 

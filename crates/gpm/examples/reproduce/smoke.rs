@@ -5,10 +5,12 @@ use rekindle_harness::Cell;
 use crate::latent::Latent;
 use crate::learn::Protocol;
 use crate::method::Method;
-use crate::tasks::{Config, Division, Source};
+use crate::run::{Config, Network};
+use crate::tasks::{Source, TasksConfig};
 
 const NAME: &str = "latent";
-const PROTOCOL: Protocol = Protocol { epochs: 10, batch_size: 10, learning_rate: 0.01 };
+const PROTOCOL: Protocol =
+    Protocol { epochs: 10, batch_size: 10, learning_rate: 0.01, test_batch: 1000, plateau: None };
 
 /// Bytes that GPM at .95 / .99 / .99 holds at the end: the replay buffers get as many.
 const BYTES: usize = 97_000;
@@ -16,11 +18,10 @@ const BYTES: usize = 97_000;
 fn config(method: Method, latent: Latent, n_tasks: usize) -> Config {
     Config {
         method,
-        source: Source::Latent { latent, n_train: 600, n_test: 300 },
-        division: Division::Permuted { n_tasks },
+        tasks: TasksConfig::Permuted { source: Source::Latent { latent, n_train: 600, n_test: 300 }, n_tasks },
         train_images: None,
         validation: 0.0,
-        hidden: vec![100, 100],
+        network: Network::Mlp { hidden: vec![100, 100] },
         protocol: PROTOCOL,
     }
 }

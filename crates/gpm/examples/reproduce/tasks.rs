@@ -1,22 +1,26 @@
-//! A cell: which tasks, which network, which method.
+//! The tasks of a run, made one at a time.
 
-use burn::tensor::Device;
-use rekindle_harness::Cell;
-use rekindle_harness::worker::{Context, Failure, Outcome};
+use rekindle_harness::worker::{Context, Failure};
 use rekindle_shared::data::{
-    LabeledImages, Normalization, PermutedTasks, Split, SplitTasks, Stream, Streams, TaskOrder, TaskStream, Validation,
-    load,
+    ImageFolder, ImageShape, LabeledImages, Normalization, PermutedTasks, Split, SplitTasks, Stream, Streams, Task,
+    TaskOrder, TaskStream, Validation, load, read_image_folder,
 };
-use rekindle_shared::model::{init_seeded, try_init_seeded};
-use rekindle_shared::networks::MlpConfig;
 use serde::{Deserialize, Serialize};
 
-use crate::heads::{MultiHead, pytorch};
 use crate::latent::Latent;
-use crate::learn::{Protocol, learn};
-use crate::method::Method;
 
-/// Where the images come from.
+/// Where the images come from, and how they are divided.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "kebab-case")]
+pub(crate) enum TasksConfig {
+    /// A fixed permutation of the pixels for each task; one head.
+    Permuted { source: Source, n_tasks: usize },
+    /// As many classes for each task; a head for each.
+    Split { source: Source, n_tasks: usize },
+    /// CIFAR-10, MNIST, SVHN, Fashion-MNIST, notMNIST; a head for each.
+    FiveDatasets,
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "kebab-case")]
 pub(crate) enum Source {
@@ -29,62 +33,96 @@ pub(crate) enum Source {
     FashionMnist,
     #[serde(rename = "cifar-10")]
     Cifar10,
+    #[serde(rename = "cifar-100")]
+    Cifar100,
 }
 
-/// How they are divided.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "name", rename_all = "kebab-case")]
-pub(crate) enum Division {
-    /// A fixed permutation of the pixels for each task; one head.
-    Permuted { n_tasks: usize },
-    /// As many classes for each task; a head for each.
-    Split { n_tasks: usize },
+/// Data sets in the paper's order.
+pub(crate) const FIVE: [&str; 5] = ["cifar-10", "mnist", "svhn", "fashion-mnist", "notmnist"];
+const COLOR: ImageShape = ImageShape { channels: 3, height: 32, width: 32 };
+
+/// The images of all tasks.
+pub(crate) enum Tasks<'a> {
+    Divided(Box<Divided>),
+    Five { context: &'a Context, validation: Validation },
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Config {
-    pub(crate) method: Method,
-    pub(crate) source: Source,
-    pub(crate) division: Division,
-    /// Of the training images of each task, so many; all if none is given.
-    pub(crate) train_images: Option<usize>,
-    /// The first share of the training images is left to validation, which these protocols do not use.
-    pub(crate) validation: f64,
-    /// Hidden widths of the multilayer perceptron; the convolutional network if there is none.
-    pub(crate) hidden: Vec<usize>,
-    pub(crate) protocol: Protocol,
+/// A data set that is divided into tasks.
+pub(crate) struct Divided {
+    train: LabeledImages,
+    test: LabeledImages,
+    normalization: Normalization,
+    order: TaskOrder,
+    validation: Validation,
 }
 
-pub(crate) fn run(cell: &Cell, context: &Context, device: &Device) -> Result<Outcome, Failure> {
-    let config: Config = cell.config()?;
-    let streams = Streams::new(cell.seed);
-    let (train, test, normalization) = images(&config.source, context, streams)?;
-    let order: TaskOrder = match config.division {
-        Division::Permuted { n_tasks } => PermutedTasks::new(n_tasks, streams.seed_of(Stream::Tasks)).into(),
-        Division::Split { n_tasks } => SplitTasks::even(train.n_classes(), n_tasks)?.into(),
-    };
-    let validation = match config.validation {
-        0.0 => Validation::None,
-        fraction => Validation::First { fraction },
-    };
-    let tasks = TaskStream::new(order, validation, &train, &test)?;
-    let shape = train.shape();
-    let seed = streams.seed_of(Stream::Init);
-    let progress = |done, all| context.progress(done, all);
-    let results = match config.division {
-        Division::Permuted { .. } => {
-            let widths = [&[shape.len()], &config.hidden[..], &[train.n_classes()]].concat();
-            let network = MlpConfig::new(widths).with_bias(false).with_initializer(Some(pytorch()));
-            let model = try_init_seeded(seed, device, |device| network.init(device))?;
-            learn(&config, &tasks, &normalization, streams, device, model, |model, _, x| model.forward(x), &progress)?
+/// A task and the normalization of its images.
+pub(crate) struct Normalized {
+    pub(crate) task: Task,
+    pub(crate) normalization: Normalization,
+}
+
+impl<'a> Tasks<'a> {
+    /// `validation` is the share of the training images, from the first on, that is left to it.
+    pub(crate) fn new(
+        config: &TasksConfig,
+        validation: f64,
+        context: &'a Context,
+        streams: Streams,
+    ) -> Result<Self, Failure> {
+        let validation = match validation {
+            0.0 => Validation::None,
+            fraction => Validation::First { fraction },
+        };
+        let (source, split, n_tasks) = match config {
+            TasksConfig::Permuted { source, n_tasks } => (source, false, *n_tasks),
+            TasksConfig::Split { source, n_tasks } => (source, true, *n_tasks),
+            TasksConfig::FiveDatasets => return Ok(Self::Five { context, validation }),
+        };
+        let (train, test, normalization) = images(source, context, streams)?;
+        let order = match split {
+            true => SplitTasks::even(train.n_classes(), n_tasks)?.into(),
+            false => PermutedTasks::new(n_tasks, streams.seed_of(Stream::Tasks)).into(),
+        };
+        Ok(Self::Divided(Box::new(Divided { train, test, normalization, order, validation })))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Divided(divided) => divided.order.n_tasks(),
+            Self::Five { .. } => FIVE.len(),
         }
-        Division::Split { n_tasks } => {
-            let n_classes = train.n_classes() / n_tasks;
-            let model = init_seeded(seed, device, |device| MultiHead::new(shape, n_tasks, n_classes, device));
-            learn(&config, &tasks, &normalization, streams, device, model, MultiHead::forward, &progress)?
+    }
+
+    /// Shape and number of classes of each task's images.
+    pub(crate) fn shape(&self) -> (ImageShape, usize) {
+        match self {
+            Self::Divided(divided) => {
+                let n_classes = match &divided.order {
+                    TaskOrder::Split(split) => split.classes[0].len(),
+                    _ => divided.train.n_classes(),
+                };
+                (divided.train.shape(), n_classes)
+            }
+            Self::Five { .. } => (COLOR, 10),
         }
-    };
-    Ok(Outcome { results, ..Outcome::default() })
+    }
+
+    pub(crate) fn task(&self, task: usize) -> Result<Normalized, Failure> {
+        match self {
+            Self::Divided(divided) => {
+                let Divided { train, test, normalization, order, validation } = &**divided;
+                let stream = TaskStream::new(order.clone(), *validation, train, test)?;
+                Ok(Normalized { task: stream.task(task)?, normalization: normalization.clone() })
+            }
+            Self::Five { context, validation } => {
+                let [train, test] = color_images(FIVE[task], context)?;
+                let all = SplitTasks::even(train.n_classes(), 1)?;
+                let task = TaskStream::new(all, *validation, &train, &test)?.task(0)?;
+                Ok(Normalized { task, normalization: Normalization::of(&train) })
+            }
+        }
+    }
 }
 
 fn images(
@@ -100,8 +138,75 @@ fn images(
         Source::Mnist => ("mnist", Normalization::mnist()),
         Source::FashionMnist => ("fashion-mnist", Normalization::fashion_mnist()),
         Source::Cifar10 => ("cifar-10", Normalization::cifar_10()),
+        Source::Cifar100 => ("cifar-100", Normalization::cifar_100()),
     };
+    let [train, test] = official(name, context)?;
+    Ok((train, test, normalization))
+}
+
+fn official(name: &str, context: &Context) -> Result<[LabeledImages; 2], Failure> {
     let files = context.data.locate(name).map_err(Failure::data)?;
     let [train, test] = [Split::Train, Split::Test].map(|split| load(&files, split).map_err(Failure::data));
-    Ok((train?, test?, normalization))
+    Ok([train?, test?])
+}
+
+/// Training and test images of one of [`FIVE`], in color and of 32x32 pixels.
+fn color_images(name: &str, context: &Context) -> Result<[LabeledImages; 2], Failure> {
+    let shape = match name {
+        "svhn" => COLOR,
+        "notmnist" => ImageShape { channels: 1, height: 28, width: 28 },
+        official_name => {
+            let [train, test] = official(official_name, context)?;
+            return Ok([in_color(train)?, in_color(test)?]);
+        }
+    };
+    let located = context.data.locate(name).map_err(Failure::data)?;
+    let folder = |part| read_image_folder(name, &located.path(part), shape).map_err(Failure::data);
+    let [ImageFolder { images: train, classes }, ImageFolder { images: test, classes: other }] =
+        [folder("train")?, folder("test")?];
+    if classes != other {
+        let message =
+            format!("{name} has the classes {} in train and {} in test", classes.join(", "), other.join(", "));
+        return Err(Failure::data(message));
+    }
+    Ok([in_color(train)?, in_color(test)?])
+}
+
+/// Gray images in three equal channels, with two black pixels around where they have 28x28.
+fn in_color(images: LabeledImages) -> Result<LabeledImages, Failure> {
+    let shape = images.shape();
+    if shape == COLOR {
+        return Ok(images);
+    }
+    let margin = (COLOR.height - shape.height) / 2;
+    let mut pixels = vec![0; images.len() * COLOR.len()];
+    for (to, from) in pixels.chunks_exact_mut(COLOR.len()).zip(images.pixels().chunks_exact(shape.len())) {
+        for plane in to.chunks_exact_mut(COLOR.height * COLOR.width) {
+            for (row, values) in from.chunks_exact(shape.width).enumerate() {
+                let start = (margin + row) * COLOR.width + margin;
+                plane[start..start + shape.width].copy_from_slice(values);
+            }
+        }
+    }
+    let (labels, n_classes) = (images.labels().to_vec(), images.n_classes());
+    Ok(LabeledImages::new(images.name(), COLOR, pixels, labels, n_classes)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gray_images_become_color_with_a_black_margin() {
+        let shape = ImageShape { channels: 1, height: 28, width: 28 };
+        let gray = LabeledImages::new("x", shape, (0..784).map(|i| (i % 255 + 1) as u8).collect(), vec![0], 1).unwrap();
+        let color = in_color(gray.clone()).unwrap_or_else(|_| panic!("a valid shape"));
+        assert_eq!(color.shape(), COLOR);
+        for plane in color.pixels().chunks(32 * 32) {
+            assert!(plane[..2 * 32].iter().chain(&plane[30 * 32..]).all(|&pixel| pixel == 0));
+            assert_eq!(plane[2 * 32..][2..30], gray.pixels()[..28]);
+            assert_eq!(plane[29 * 32..][2..30], gray.pixels()[27 * 28..]);
+            assert_eq!((plane[2 * 32 + 1], plane[2 * 32 + 30]), (0, 0));
+        }
+    }
 }
