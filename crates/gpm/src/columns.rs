@@ -3,8 +3,8 @@
 use burn::tensor::{Slice, Tensor, s};
 use rekindle_shared::model::{Geometry, LayerInput};
 
-/// Most numbers to unfold at once.
-const CHUNK: usize = 1 << 24;
+/// Most numbers to unfold at once, 16 MB.
+const CHUNK: usize = 1 << 22;
 
 /// Calls `visit` with the columns of R, one row each, `[groups, columns, inputs of a group]`, in pieces of bounded size.
 ///

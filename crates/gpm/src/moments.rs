@@ -60,12 +60,20 @@ impl Moments {
 
     /// What these inputs have beyond `basis` (Eq. 8), and along it; none if the decomposition does not converge.
     pub(crate) fn beyond(&self, basis: &Basis) -> Option<Residual> {
+        if basis.rank() == 0 {
+            let (energies, directions) = match &self.held {
+                Held::Inputs(inputs) => left_singular(self.columns(inputs))?,
+                Held::Gram(lower) => eigen(lower.as_ref())?,
+            };
+            let (total, along) = (self.energy, Vec::new());
+            return Some(Residual { total, covered: 0.0, energies, directions, along });
+        }
         let held = basis.to_mat();
         let free = basis.complement();
         // In coordinates of the complement, so that new directions are orthogonal to the basis by construction.
         let (energies, vectors, along) = match &self.held {
             Held::Inputs(inputs) => {
-                let inputs = MatRef::from_column_major_slice(inputs, self.dim, inputs.len() / self.dim.max(1));
+                let inputs = self.columns(inputs);
                 let (energies, vectors) = left_singular((free.transpose() * inputs).as_ref())?;
                 (energies, vectors, row_energies((held.transpose() * inputs).as_ref()))
             }
@@ -73,15 +81,18 @@ impl Moments {
                 let gram = Mat::from_fn(self.dim, self.dim, |i, j| lower[(i.max(j), i.min(j))]);
                 let along = held.transpose() * &gram;
                 let along = (0..basis.rank()).map(|i| (along.row(i) * held.col(i)).max(0.0)).collect();
-                let inside = if basis.rank() == 0 { gram } else { free.transpose() * gram * &free };
-                let (energies, vectors) = eigen(inside.as_ref())?;
+                let (energies, vectors) = eigen((free.transpose() * gram * &free).as_ref())?;
                 (energies, vectors, along)
             }
         };
         let residual: f64 = energies.iter().sum();
-        let directions = if basis.rank() == 0 { vectors } else { free * vectors };
+        let directions = free * vectors;
         let covered = (self.energy - residual).max(0.0);
         Some(Residual { total: self.energy, covered, energies, directions, along })
+    }
+
+    fn columns<'a>(&self, inputs: &'a [f64]) -> MatRef<'a, f64> {
+        MatRef::from_column_major_slice(inputs, self.dim, inputs.len() / self.dim.max(1))
     }
 }
 
