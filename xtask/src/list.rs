@@ -31,6 +31,8 @@ struct Listed {
 struct DataSet {
     name: String,
     present: bool,
+    /// Whether the user brings it, in place of a download.
+    own_images: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit> {
@@ -38,8 +40,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit> {
     let listed: Vec<Listed> = papers::all(&papers::root())?
         .into_iter()
         .map(|paper| {
-            let present = |name: &String| DataSet { name: name.clone(), present: data.locate(name).is_ok() };
-            Listed { data: datasets(&paper, &Tier::ALL).iter().map(present).collect(), paper }
+            let state = |name: &String| DataSet {
+                name: name.clone(),
+                present: data.locate(name).is_ok(),
+                own_images: data.registry().get(name).is_ok_and(|set| !set.image_folders.is_empty()),
+            };
+            Listed { data: datasets(&paper, &Tier::ALL).iter().map(state).collect(), paper }
         })
         .collect();
     let text = if arguments.json { format!("{}\n", serde_json::to_string_pretty(&listed)?) } else { table(&listed) };
@@ -56,9 +62,12 @@ fn table(listed: &[Listed]) -> String {
             lines.push(format!("  {:<24} {:<12} {}", experiment.name, tiers.join(" "), experiment.title));
         }
         for set in data {
-            let state = match set.present {
-                true => "present".to_owned(),
-                false => format!("missing: cargo xtask data fetch {}", set.name),
+            let state = match set {
+                DataSet { present: true, .. } => "present".to_owned(),
+                DataSet { own_images: true, .. } => {
+                    "missing: a folder of images of yours, see cargo xtask data list".to_owned()
+                }
+                DataSet { name, .. } => format!("missing: cargo xtask data fetch {name}"),
             };
             lines.push(format!("  data {:<19} {state}", set.name));
         }
