@@ -15,7 +15,8 @@ use crate::{Aggregate, Estimate, IdError, KnnTable};
 /// [`required_k`](Self::required_k) says how many.
 ///
 /// The ridge penalizes the coefficients of T and T² in the units of the data, as its authors' code does, so **the
-/// estimate depends on the scale of the data**, if slightly.
+/// estimate depends on the scale of the data**: a penalty that matters in a unit cube is none at all for distances
+/// between images. [`with_relative_radii`](Self::with_relative_radii) makes it independent of the scale.
 ///
 /// ```
 /// use rekindle_intrinsic_dimension::{GeoMle, Knn, data};
@@ -32,13 +33,14 @@ pub struct GeoMle {
     k2: usize,
     subsets: usize,
     alpha: f64,
+    relative_radii: bool,
     aggregate: Aggregate,
     seed: u64,
 }
 
 impl Default for GeoMle {
     fn default() -> Self {
-        Self { k1: 10, k2: 40, subsets: 20, alpha: 5e-3, aggregate: Aggregate::Mean, seed: 0 }
+        Self { k1: 10, k2: 40, subsets: 20, alpha: 5e-3, relative_radii: false, aggregate: Aggregate::Mean, seed: 0 }
     }
 }
 
@@ -65,6 +67,12 @@ impl GeoMle {
     #[must_use]
     pub fn with_alpha(self, alpha: f64) -> Self {
         Self { alpha, ..self }
+    }
+
+    /// Measure radii in units of the mean distance to the k2-th neighbor, in place of those of the data. Default off.
+    #[must_use]
+    pub fn with_relative_radii(self, relative_radii: bool) -> Self {
+        Self { relative_radii, ..self }
     }
 
     /// Default [`Aggregate::Mean`].
@@ -103,8 +111,11 @@ impl GeoMle {
         table.require(self.k2)?;
         table.require_positive()?;
         let subsets: Vec<Vec<bool>> = (0..self.subsets).map(|subset| self.subset(table, subset as u64)).collect();
+        let farthest = |row| table.distances(row)[self.k2 - 1];
+        let mean_radius = (0..table.n()).map(farthest).sum::<f64>() / table.n() as f64;
+        let unit = if self.relative_radii { mean_radius } else { 1.0 };
         let fits: Result<Vec<f64>, IdError> =
-            (0..table.n()).into_par_iter().map(|row| self.fit_row(table, row, &subsets)).collect();
+            (0..table.n()).into_par_iter().map(|row| self.fit_row(table, row, unit, &subsets)).collect();
         Estimate::of_dimensions(fits?, self.aggregate)
     }
 
@@ -119,7 +130,7 @@ impl GeoMle {
         chosen
     }
 
-    fn fit_row(&self, table: &KnnTable, row: usize, subsets: &[Vec<bool>]) -> Result<f64, IdError> {
+    fn fit_row(&self, table: &KnnTable, row: usize, unit: f64, subsets: &[Vec<bool>]) -> Result<f64, IdError> {
         let n_k = self.k2 - self.k1 + 1;
         let (mut estimates, mut radii) = (vec![Vec::with_capacity(subsets.len()); n_k], vec![0.0; n_k]);
         let neighbors = table.neighbors(row).ok_or(IdError::NoIndices)?;
@@ -139,7 +150,7 @@ impl GeoMle {
                         return Err(IdError::Ties(1));
                     }
                     estimates[k - self.k1].push((k - 2) as f64 / logs);
-                    radii[k - self.k1] += distance / subsets.len() as f64;
+                    radii[k - self.k1] += distance / (unit * subsets.len() as f64);
                 }
                 sum += log;
             }
