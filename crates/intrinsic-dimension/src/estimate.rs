@@ -69,7 +69,11 @@ impl Rule {
             Self::Inverse(Aggregate::Mean) => {
                 terms.iter().map(|inverse| 1.0 / inverse).sum::<f64>() / terms.len() as f64
             }
-            Self::Inverse(Aggregate::Median) => 1.0 / median(terms),
+            Self::Inverse(Aggregate::Median) => {
+                // Not 1 / the median: of an even number, the mean of the two in the middle is that of dimensions.
+                terms.iter_mut().for_each(|term| *term = 1.0 / *term);
+                median(terms)
+            }
             Self::Direct(Aggregate::InverseMean) => {
                 terms.len() as f64 / terms.iter().map(|dimension| 1.0 / dimension).sum::<f64>()
             }
@@ -100,7 +104,7 @@ mod tests {
         let of = |aggregate| Estimate::of_inverses(vec![0.5, 0.25], aggregate).unwrap().dimension;
         assert_eq!(of(Aggregate::InverseMean), 1.0 / 0.375);
         assert_eq!(of(Aggregate::Mean), 3.0);
-        assert_eq!(of(Aggregate::Median), 1.0 / 0.375);
+        assert_eq!(of(Aggregate::Median), 3.0);
         let of = |aggregate| Estimate::of_dimensions(vec![2.0, 4.0], aggregate).unwrap().dimension;
         assert_eq!([of(Aggregate::InverseMean), of(Aggregate::Mean), of(Aggregate::Median)], [2.0 / 0.75, 3.0, 3.0]);
     }
