@@ -2,6 +2,7 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
+use crate::error::setting;
 use crate::{Bootstrap, Estimate, Gride, IdError, Interval, KnnTable, Points, Scalar};
 
 /// Change of an estimate for each doubling above which it is called unstable: 10 %.
@@ -69,7 +70,7 @@ impl Curve {
     ///
     /// # Errors
     ///
-    /// [`IdError::IndexOutOfRange`] for a size above that of `points`; those of `fit` and of [`Estimate::interval`].
+    /// [`IdError::InvalidSetting`] for a size above that of `points`; those of `fit` and of [`Estimate::interval`].
     pub fn over_n<T: Scalar>(
         points: &Points<'_, T>,
         ns: &[usize],
@@ -80,9 +81,8 @@ impl Curve {
         let mut ns = ns.to_vec();
         ns.sort_unstable();
         ns.dedup();
-        if let Some(&index) = ns.last().filter(|n| **n > points.n()) {
-            return Err(IdError::IndexOutOfRange { index, n: points.n() });
-        }
+        let largest = ns.last().copied().unwrap_or(0);
+        setting("ns", "at most the number of points", largest as f64, largest <= points.n())?;
         let mut order: Vec<usize> = (0..points.n()).collect();
         order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
         let point = |n| CurvePoint::new(n, None, &fit(&points.select(&order[..n])?)?, bootstrap);
@@ -183,5 +183,7 @@ mod tests {
         let curve = Curve::over_n(&points, &[50, 100], 3, fit, Some(&Bootstrap::new().with_reps(50))).unwrap();
         assert_eq!(seen[1][..100], seen[0][..]);
         assert!(curve.points.iter().all(|point| point.interval.is_some()));
+        let refused = Curve::over_n(&points, &[201], 3, |_| constant(1.0), None);
+        assert!(matches!(refused, Err(IdError::InvalidSetting { name: "ns", .. })));
     }
 }

@@ -7,7 +7,7 @@ use crate::{IdError, Points, Scalar};
 
 /// What to do with rows that are equal in every coordinate: their distance is 0, and its logarithm is not finite.
 ///
-/// Whatever the policy, the [`KnnTable`](crate::KnnTable) says how many there were.
+/// Whatever the policy, [`KnnTable::n_duplicates`](crate::KnnTable::n_duplicates) says how many there were.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Duplicates {
@@ -16,7 +16,7 @@ pub enum Duplicates {
     Error,
     /// Keep the first of each group of equal rows; the table is that of the distinct points.
     Remove,
-    /// Keep all rows; a neighbor at distance 0 is not counted as one. What the paper's code does to leading zeros.
+    /// Keep all rows; a row that equals the point is not counted as its neighbor. The paper's code skips leading zeros.
     Skip,
     /// Keep all rows and zero distances. Estimators that take logarithms refuse the table.
     Keep,
@@ -75,7 +75,7 @@ fn hash<T: Scalar>(row: &[T]) -> u64 {
     hasher.finish()
 }
 
-fn equal<T: Scalar>(a: &[T], b: &[T]) -> bool {
+pub(crate) fn equal<T: Scalar>(a: &[T], b: &[T]) -> bool {
     a.iter().zip(b).all(|(a, b)| a.to_f64() == b.to_f64())
 }
 

@@ -67,12 +67,14 @@ pub enum IdError {
         second: usize,
     },
     /// Points at distance 0 where an estimator takes logarithms.
-    #[error("{0} points have a neighbor at distance 0; search with Duplicates::Remove or Duplicates::Skip")]
+    #[error(
+        "points with a neighbor at distance 0, whose logarithm is not finite: {0}; search with Duplicates::Remove or Duplicates::Skip"
+    )]
     ZeroDistance(usize),
     /// All the neighbors used of some points are equally far, which makes their estimates infinite.
     #[error(
-        "{0} points have all the neighbors used at one distance, so the estimate is infinite; use a larger k or the inverse \
-         mean, and check that the data do not lie on a grid"
+        "points with all the neighbors used at one distance, which makes the estimate infinite: {0}; use a larger k or the \
+         inverse mean, and check that the data do not lie on a grid"
     )]
     Ties(usize),
     /// More neighbors than there are other points.
@@ -188,14 +190,6 @@ pub enum IdError {
         bins: usize,
         /// Bins needed.
         least: usize,
-    },
-    /// The neighborhood or data set cannot carry as many dimensions as its rule needs.
-    #[error("{n} points span at most {} dimensions, {wanted} are needed; use more points or neighbors", .n.saturating_sub(1))]
-    TooFewForDimension {
-        /// Points.
-        n: usize,
-        /// Dimensions.
-        wanted: usize,
     },
     /// An eigenvalue routine did not converge.
     #[error("the eigenvalues of a covariance matrix did not converge")]

@@ -101,8 +101,8 @@ impl GeoMle {
     /// # Errors
     ///
     /// [`IdError::NoIndices`]; [`IdError::InvalidSetting`] unless 3 ≤ k1, k1 + 2 ≤ k2, at least 2 subsets and a
-    /// penalty above 0; [`IdError::ZeroDistance`]; [`IdError::TableTooNarrow`] if a subset holds fewer than k2 of a
-    /// row's neighbors; [`IdError::Ties`] if k neighbors of a row are equally far.
+    /// penalty above 0; [`IdError::ZeroDistance`]; if a subset holds fewer than k2 of a row's neighbors,
+    /// [`IdError::TableTooNarrow`], or [`IdError::InvalidSetting`] where no wider table would help; [`IdError::Ties`] if k neighbors of a row are equally far.
     pub fn fit(&self, table: &KnnTable) -> Result<Estimate, IdError> {
         setting("k1", "at least 3 and at most k2 - 2", self.k1 as f64, 3 <= self.k1 && self.k1 + 2 <= self.k2)?;
         setting("subsets", "at least 2", self.subsets as f64, self.subsets >= 2)?;
@@ -138,6 +138,9 @@ impl GeoMle {
             let inside = neighbors.iter().zip(table.distances(row)).filter(|(point, _)| subset[**point as usize]);
             let distances: Vec<f64> = inside.map(|(_, distance)| *distance).take(self.k2).collect();
             if distances.len() < self.k2 {
+                // A table of all other points cannot be wider.
+                let wider = table.k() + 1 < table.n_reference();
+                setting("k2", "about half of the points at most, for subsets to hold as many", self.k2 as f64, wider)?;
                 return Err(IdError::TableTooNarrow { wanted: table.k() + 1, k: table.k() });
             }
             // Σ_{j<k} log(T_k / T_j) = (k - 1) log T_k - Σ_{j<k} log T_j.
@@ -223,6 +226,8 @@ mod tests {
         ));
         assert!(matches!(setting(GeoMle::new().with_alpha(0.0)), Some(IdError::InvalidSetting { name: "alpha", .. })));
         let distances = KnnTable::from_distances(table.all_distances().to_vec(), 45).unwrap();
-        assert_eq!(setting(GeoMle::new()).is_some(), GeoMle::new().fit(&distances) == Err(IdError::NoIndices));
+        assert_eq!(GeoMle::new().fit(&distances).err(), Some(IdError::NoIndices));
+        let few = Knn::new(44).search(&data::cube(45, 2, 0).unwrap()).unwrap();
+        assert!(matches!(GeoMle::new().fit(&few), Err(IdError::InvalidSetting { name: "k2", .. })));
     }
 }

@@ -43,7 +43,7 @@ impl Gride {
     /// # Errors
     ///
     /// [`IdError::InvalidSetting`] unless 1 ≤ n1 < n2; [`IdError::TableTooNarrow`]; [`IdError::ZeroDistance`];
-    /// [`IdError::Ties`] if fewer than two rows are left.
+    /// [`IdError::TooFewPoints`] for one row where `unbiased`; [`IdError::Ties`] if ties leave no row, or one where `unbiased`.
     pub fn fit(&self, table: &KnnTable) -> Result<Estimate, IdError> {
         crate::error::setting("n1", "at least 1 and below n2", self.n1 as f64, 1 <= self.n1 && self.n1 < self.n2)?;
         table.require(self.n2)?;
@@ -60,7 +60,11 @@ impl Gride {
         let of_row = |&term: &f64| if term > 0.0 { alone.root(&[term], 1.0) } else { f64::INFINITY };
         let pointwise = log_mu.iter().map(of_row).collect();
         let tells = |term: &f64| *term > 0.0 || self.n2 == self.n1 + 1;
-        Estimate::new(pointwise, log_mu.into_iter().filter(tells).collect(), Rule::Gride(*self))
+        let terms: Vec<f64> = log_mu.iter().copied().filter(tells).collect();
+        if terms.len() == log_mu.len() && terms.len() < 1 + usize::from(self.unbiased) {
+            return Err(IdError::TooFewPoints(terms.len()));
+        }
+        Estimate::new(pointwise, terms, Rule::Gride(*self))
     }
 
     pub(crate) fn combine(&self, log_mu: &[f64]) -> f64 {
@@ -136,6 +140,9 @@ mod tests {
         assert_eq!(fit.pointwise[1], f64::INFINITY);
         assert!(fit.dimension.is_finite());
         assert_eq!(Gride::new(1, 3).fit(&table(&[1.0; 6], 3)).err(), Some(IdError::Ties(2)));
+        let one = table(&[1.0, 1.5, 2.0], 3);
+        assert_eq!(Gride::new(1, 3).with_unbiased(true).fit(&one).err(), Some(IdError::TooFewPoints(1)));
+        assert!(Gride::new(1, 3).fit(&one).is_ok());
         assert!(matches!(Gride::new(2, 2).fit(&mixed), Err(IdError::InvalidSetting { name: "n1", .. })));
         assert_eq!(Gride::new(2, 4).fit(&mixed).err(), Some(IdError::TableTooNarrow { wanted: 4, k: 3 }));
     }

@@ -33,7 +33,7 @@ pub struct Progress {
 /// let table = Knn::new(2).with_duplicates(Duplicates::Remove).search(&points)?;
 /// assert_eq!(table.distances(3), [4.0, 6.0]);
 /// assert_eq!(table.neighbors(3).unwrap(), [2, 1]);
-/// assert_eq!(table.n_removed(), 1);
+/// assert_eq!(table.n_duplicates(), 1);
 /// # Ok::<(), rekindle_intrinsic_dimension::IdError>(())
 /// ```
 #[derive(Clone, Copy)]
@@ -142,7 +142,7 @@ impl<'p> Knn<'p> {
     /// # Errors
     ///
     /// As [`search`](Self::search); [`IdError::Columns`] if the dimensions differ, [`IdError::ZeroDistance`] if a query
-    /// equals a point and the policy is [`Duplicates::Error`]. `Remove` and `Skip` do not count that point.
+    /// equals a point and the policy is [`Duplicates::Error`]. `Remove` and `Skip` do not count an equal point.
     pub fn search_queries<T: Scalar>(
         &self,
         points: &Points<'_, T>,
@@ -186,12 +186,14 @@ impl<'p> Knn<'p> {
         if self.k >= copies.distinct.len() {
             return Err(IdError::KTooLarge { k: self.k, n: copies.distinct.len() });
         }
-        let remove = self.duplicates == Duplicates::Remove && copies.distinct.len() < points.n();
+        let n_duplicates = points.n() - copies.distinct.len();
+        let remove = self.duplicates == Duplicates::Remove && n_duplicates > 0;
         Ok(Reference {
             points: if remove { points.select(&copies.distinct)? } else { points.reborrow() },
             numbers: if remove { copies.distinct } else { (0..points.n()).collect() },
             largest_group: if remove { 1 } else { copies.largest_group },
             n_points: points.n(),
+            n_duplicates,
         })
     }
 
@@ -201,15 +203,15 @@ impl<'p> Knn<'p> {
         queries: &'a Side<'a, T>,
         reference: &'a Side<'a, T>,
         own: Option<&'a [u32]>,
-        at_zero: usize,
+        equals: usize,
     ) -> Scan<'a, T> {
-        let skip_zero = match self.duplicates {
+        let skip_equal = match self.duplicates {
             Duplicates::Skip => true,
             Duplicates::Remove => own.is_none(),
             Duplicates::Error | Duplicates::Keep => false,
         };
-        let uncounted = if skip_zero { at_zero } else { 0 };
-        Scan { arch: Arch::new(), frame, queries, reference, own, skip_zero, uncounted }
+        let uncounted = if skip_equal { equals } else { 0 };
+        Scan { arch: Arch::new(), frame, queries, reference, own, skip_equal, uncounted }
     }
 
     /// Each pair of blocks once, for the rows of both.
@@ -278,7 +280,8 @@ impl<'p> Knn<'p> {
             dist.extend(found.iter().map(|&(distance, _)| distance));
             idx.extend(found.iter().map(|&(_, index)| reference.numbers[index as usize] as u32));
         }
-        Ok(KnnTable { dist, idx, k: self.k, rows, reference: reference.numbers, n_points: reference.n_points })
+        let Reference { numbers, n_points, n_duplicates, .. } = reference;
+        Ok(KnnTable { dist, idx, k: self.k, rows, reference: numbers, n_points, n_duplicates })
     }
 }
 
@@ -290,6 +293,7 @@ struct Reference<'a, T: Scalar> {
     /// Points in the largest group of equals.
     largest_group: usize,
     n_points: usize,
+    n_duplicates: usize,
 }
 
 pub(crate) fn blocks(n: usize, block: usize) -> Vec<Range<usize>> {

@@ -6,6 +6,7 @@ use pulp::Arch;
 
 use crate::Scalar;
 use crate::distance::squared_distance;
+use crate::duplicates::equal;
 use crate::frame::{Frame, Side};
 
 /// The up to k nearest points seen so far: by distance, then by index.
@@ -53,9 +54,9 @@ pub(crate) struct Scan<'a, T: Scalar> {
     pub(crate) reference: &'a Side<'a, T>,
     /// The number in the reference set of each query that is one of its points.
     pub(crate) own: Option<&'a [u32]>,
-    /// Do not count neighbors at distance 0.
-    pub(crate) skip_zero: bool,
-    /// Points at most that are at distance 0 from a query and not counted.
+    /// Do not count points that equal the query.
+    pub(crate) skip_equal: bool,
+    /// Points at most that equal a query and are not counted.
     pub(crate) uncounted: usize,
 }
 
@@ -105,7 +106,8 @@ impl<T: Scalar> Block<'_, T> {
                 continue;
             }
             let squared = squared_distance(queries.points.row(query), reference.points.row(index));
-            if squared == 0.0 && self.scan.skip_zero {
+            // Where squares underflow, points differ at distance 0: those are kept, for estimators to refuse.
+            if squared == 0.0 && self.scan.skip_equal && equal(queries.points.row(query), reference.points.row(index)) {
                 continue;
             }
             list.offer(squared.sqrt(), index as u32);

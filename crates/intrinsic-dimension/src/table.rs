@@ -1,5 +1,8 @@
 use crate::IdError;
 
+/// Distances whose ratios are finite.
+const DISTANCES: std::ops::RangeInclusive<f64> = 1e-150..=1e150;
+
 /// The k nearest neighbors of each point: distances ascending, points themselves not among them, equals by index.
 ///
 /// Made by [`Knn`](crate::Knn) or from arrays, and read by every estimator. A row may be an anchor or a query; the
@@ -26,6 +29,8 @@ pub struct KnnTable {
     pub(crate) reference: Vec<usize>,
     /// Points given, copies included.
     pub(crate) n_points: usize,
+    /// Points that equal an earlier one, left out or not.
+    pub(crate) n_duplicates: usize,
 }
 
 impl KnnTable {
@@ -34,8 +39,8 @@ impl KnnTable {
     /// # Errors
     ///
     /// [`IdError::KTooSmall`] for k = 0, [`IdError::Length`] if the arrays do not hold n rows of k,
-    /// [`IdError::KTooLarge`] unless k < n, [`IdError::InvalidTable`] for a distance that is negative or not finite,
-    /// distances that descend, an index that is out of range, repeated or the point's own.
+    /// [`IdError::KTooLarge`] unless k < n, [`IdError::InvalidTable`] for a distance that is neither 0 nor between
+    /// 1e-150 and 1e150, distances that descend, an index that is out of range, repeated or the point's own.
     pub fn from_arrays(dist: Vec<f64>, idx: Vec<u32>, k: usize) -> Result<Self, IdError> {
         let n = dist.len().checked_div(k).unwrap_or(0);
         Self::checked(dist, idx, k, (0..n).collect(), n)
@@ -68,7 +73,7 @@ impl KnnTable {
         let n = dist.len().checked_div(k).unwrap_or(0);
         check_lengths(dist.len(), n, k)?;
         check_distances(&dist, k)?;
-        Ok(Self { dist, idx: Vec::new(), k, rows: None, reference: Vec::new(), n_points: n })
+        Ok(Self { dist, idx: Vec::new(), k, rows: None, reference: Vec::new(), n_points: n, n_duplicates: 0 })
     }
 
     fn checked(dist: Vec<f64>, idx: Vec<u32>, k: usize, rows: Vec<usize>, n: usize) -> Result<Self, IdError> {
@@ -92,7 +97,7 @@ impl KnnTable {
                 return invalid("names the point itself; leave it out of its neighbors");
             }
         }
-        Ok(Self { dist, idx, k, rows: Some(rows), reference: (0..n).collect(), n_points: n })
+        Ok(Self { dist, idx, k, rows: Some(rows), reference: (0..n).collect(), n_points: n, n_duplicates: 0 })
     }
 
     /// Rows.
@@ -113,10 +118,11 @@ impl KnnTable {
         self.reference.len()
     }
 
-    /// Points that were given and left out, because they equal an earlier one.
+    /// Points of the reference set that equal an earlier one, whatever became of them; 0 for a table from arrays, which
+    /// does not know the points.
     #[must_use]
-    pub fn n_removed(&self) -> usize {
-        if self.idx.is_empty() { 0 } else { self.n_points - self.reference.len() }
+    pub fn n_duplicates(&self) -> usize {
+        self.n_duplicates
     }
 
     /// Distances of row `i`, ascending.
@@ -193,8 +199,8 @@ fn check_lengths(len: usize, n: usize, k: usize) -> Result<(), IdError> {
 fn check_distances(dist: &[f64], k: usize) -> Result<(), IdError> {
     for (row, dist) in dist.chunks(k).enumerate() {
         let invalid = |problem| Err(IdError::InvalidTable { row, problem });
-        if dist.iter().any(|d| !(d.is_finite() && *d >= 0.0)) {
-            return invalid("has a distance that is negative or not finite");
+        if dist.iter().any(|d| *d != 0.0 && !DISTANCES.contains(d)) {
+            return invalid("has a distance that is neither 0 nor between 1e-150 and 1e150");
         }
         if dist.windows(2).any(|pair| pair[0] > pair[1]) {
             return invalid("has distances that do not ascend");

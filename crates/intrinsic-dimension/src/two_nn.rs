@@ -65,8 +65,8 @@ impl TwoNn {
     ///
     /// # Errors
     ///
-    /// [`IdError::InvalidSetting`] unless 0 ≤ discard < 1; [`IdError::KTooSmall`] for a table of one neighbor;
-    /// [`IdError::TooFewPoints`] if fewer than 2 ratios are left; [`IdError::ZeroDistance`]; [`IdError::Ties`].
+    /// [`IdError::InvalidSetting`] unless 0 ≤ discard < 1, and if it leaves fewer than 2 ratios of more;
+    /// [`IdError::TooFewPoints`] if there are no more; [`IdError::KTooSmall`] for a table of one neighbor; [`IdError::ZeroDistance`]; [`IdError::Ties`].
     pub fn fit(&self, table: &KnnTable) -> Result<Estimate, IdError> {
         setting("discard", "at least 0 and below 1", self.discard, self.discard >= 0.0 && self.discard < 1.0)?;
         if table.k() < 2 {
@@ -74,6 +74,8 @@ impl TwoNn {
         }
         table.require_positive()?;
         if self.kept(table.n()) < 2 {
+            let whole = Self { discard: 0.0, ..*self };
+            setting("discard", "so small that 2 ratios are left", self.discard, whole.kept(table.n()) < 2)?;
             return Err(IdError::TooFewPoints(table.n()));
         }
         let log_mu = |row| {
@@ -153,6 +155,9 @@ mod tests {
         assert_eq!(two.fit(&table(&[1.0, 2.0], 2)).err(), Some(IdError::TooFewPoints(1)));
         assert_eq!(two.fit(&table(&[1.0; 12], 2)).err(), Some(IdError::Ties(6)));
         assert_eq!(two.fit(&table(&[0.0, 1.0, 1.0, 2.0], 2)).err(), Some(IdError::ZeroDistance(1)));
-        assert!(matches!(two.with_discard(1.0).fit(&table(&[1.0; 12], 2)), Err(IdError::InvalidSetting { .. })));
+        for discard in [1.0, 0.9, -0.1, f64::NAN] {
+            let refused = two.with_discard(discard).fit(&table(&[1.0; 12], 2));
+            assert!(matches!(refused, Err(IdError::InvalidSetting { name: "discard", .. })), "{discard}: {refused:?}");
+        }
     }
 }

@@ -2,9 +2,7 @@
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use rekindle_intrinsic_dimension::{
-    Aggregate, GeoMle, IdError, Knn, KnnTable, Mle, Normalizer, Points, TwoNn, data,
-};
+use rekindle_intrinsic_dimension::{Aggregate, GeoMle, IdError, Knn, KnnTable, Mle, Normalizer, Points, TwoNn, data};
 
 /// Distances of uniform data of dimension m: T_j^m are the order statistics of uniform variables.
 fn gamma_law(n: usize, k: usize, m: f64) -> KnnTable {
@@ -114,7 +112,6 @@ fn geo_mle_depends_on_the_unit_unless_told_otherwise() {
         let table = Knn::new(geo_mle.required_k(400)).search(&Points::new(&values, 400, 3).unwrap()).unwrap();
         geo_mle.fit(&table).unwrap().dimension
     };
-    println!("{} {} {}", fit(1.0, false), fit(100.0, false), fit(1.0, true));
     assert!(fit(100.0, false) > 1.2 * fit(1.0, false));
     assert!((fit(100.0, true) / fit(1.0, true) - 1.0).abs() < 1e-6);
 }

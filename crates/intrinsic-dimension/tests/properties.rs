@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use rekindle_intrinsic_dimension::{
-    Aggregate, CorrelationIntegral, Duplicates, GeoMle, GraphDistances, Gride, IdError, Knn, KnnTable, LocalPca, Mle, Mom,
-    Normalizer, Pca, Points, SpectrumRule, TwoNn, TwoNnMethod, data,
+    Aggregate, CorrelationIntegral, Duplicates, GeoMle, GraphDistances, Gride, IdError, Knn, KnnTable, LocalPca, Mle,
+    Mom, Normalizer, Pca, Points, SpectrumRule, TwoNn, TwoNnMethod, data,
 };
 
 const K: usize = 12;
@@ -93,7 +93,7 @@ proptest! {
         let refused = matches!(Knn::new(K).search(&twice), Err(IdError::Duplicates { count, .. }) if count == points.n());
         prop_assert!(refused);
         let (once, removed) = (knn().search(&points).unwrap(), knn().search(&twice).unwrap());
-        prop_assert_eq!(removed.n_removed(), points.n());
+        prop_assert_eq!(removed.n_duplicates(), points.n());
         prop_assert_eq!(once.all_distances(), removed.all_distances());
         prop_assert_eq!(Mle::new().fit(&once), Mle::new().fit(&removed));
         // Skipped zeros leave each other point twice.

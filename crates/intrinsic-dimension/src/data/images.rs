@@ -26,7 +26,7 @@ impl ImageSize {
 
 /// Images of a dimension that is known: a random network z → sigmoid(W₂ relu(W₁ z + b₁) + b₂), in place of the paper's GAN.
 ///
-/// The latent z is standard normal in its first d coordinates and 0 in the others (§4.1), so that the images of a
+/// The latent z is standard normal in its first d coordinates and 0 in the others, as in the paper, so that the images of a
 /// series with growing d come from one network. Their dimension is at most d, and d unless the network folds.
 /// Estimates from few images can exceed it.
 ///
@@ -125,7 +125,7 @@ impl ImageGenerator {
     }
 }
 
-/// Images of another size, each pixel that of the nearest place (the paper's series of resolutions, §5.2).
+/// Images of another size, each pixel that of the nearest place (the paper's series of resolutions).
 ///
 /// # Errors
 ///

@@ -20,7 +20,7 @@ pub fn with_noise(points: &Points<'_, f64>, sd: f64, seed: u64) -> Result<Points
     Points::from_vec(points.values().iter().map(noisy).collect(), points.n(), points.dim())
 }
 
-/// Images with `d` random pixels overwritten by uniform noise in [0, 1], `copies` of each: the paper's series of noise (§5.4).
+/// Images with `d` random pixels overwritten by uniform noise in [0, 1], `copies` of each: the paper's series of noise.
 ///
 /// The pixels differ from copy to copy. Image i has the rows i · copies and following.
 ///
