@@ -25,6 +25,23 @@ pub(crate) fn squared_distance<T: Scalar>(a: &[T], b: &[T]) -> f64 {
     sums.iter().sum()
 }
 
+/// Σ a b, added in the same order on every machine.
+#[inline(always)]
+pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
+    let mut sums = [0.0_f64; LANES];
+    let (a_chunks, a_rest) = a.as_chunks::<LANES>();
+    let (b_chunks, b_rest) = b.as_chunks::<LANES>();
+    for (a, b) in a_chunks.iter().zip(b_chunks) {
+        for lane in 0..LANES {
+            sums[lane] += a[lane] * b[lane];
+        }
+    }
+    for (sum, (a, b)) in sums.iter_mut().zip(a_rest.iter().zip(b_rest)) {
+        *sum += a * b;
+    }
+    sums.iter().sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -35,6 +52,7 @@ mod tests {
             let a: Vec<f64> = (0..dim).map(f64::from).collect();
             let expected = (0..dim).map(|i| f64::from(i * i)).sum::<f64>();
             assert_eq!(squared_distance(&a, &vec![0.0; a.len()]), expected);
+            assert_eq!(dot(&a, &a), expected);
         }
     }
 

@@ -42,3 +42,11 @@ for version in ["FO", "ratio", "participation_ratio", "Kaiser", "maxgap", "broke
     print("lPCA", version, skdim.id.lPCA(ver=version, **settings).fit_transform(points))
     local = skdim.id.lPCA(ver=version, **settings).fit_transform_pw(points, n_neighbors=20)
     print("lPCA pointwise", version, np.mean(local))
+
+# Of each manifold the variance and the largest eigenvalue of the covariance; needs pandas.
+manifolds = skdim.datasets.BenchmarkManifolds(random_state=0)
+for name, facts in manifolds.truth.iterrows():
+    d, columns = int(facts["Intrinsic Dimension"]), int(facts["Number of variables"])
+    sample = manifolds.generate(name=name, n=200_000, dim=columns, d=d)
+    eigenvalues = np.linalg.eigvalsh(np.cov(sample.T))
+    print(f'("{name}", {d}, {columns}, {float(f"{eigenvalues.sum():.5g}")}, {float(f"{eigenvalues.max():.5g}")}),')

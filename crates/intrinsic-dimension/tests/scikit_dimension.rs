@@ -1,5 +1,6 @@
 //! Agreement with scikit-dimension 0.5.0 (PyPI) on the same points; `scikit_dimension.py` prints its values.
 
+use rekindle_intrinsic_dimension::data::Manifold;
 use rekindle_intrinsic_dimension::{
     Aggregate, CorrelationIntegral, Gride, Knn, KnnTable, LocalPca, Mle, Mom, Normalizer, Pca, Points, SpectrumRule,
     TwoNn, TwoNnMethod,
@@ -113,4 +114,47 @@ fn spectra_agree_whole_and_local() {
     let stick = SpectrumRule::BrokenStick;
     assert_eq!(Pca::new(stick).fit(&points).unwrap().dimension, 0.0);
     assert_close(LocalPca::new(stick).fit(&points, &table).unwrap().dimension, 1.4, "broken stick");
+}
+
+/// Other points of the same laws: dimension, columns, variance and largest eigenvalue of the covariance of 200,000.
+#[test]
+fn the_benchmark_manifolds_have_the_moments_of_theirs() {
+    #[rustfmt::skip]
+    let theirs = [
+        ("M1_Sphere", 10, 11, 1.0, 0.091975),
+        ("M2_Affine_3to5", 3, 5, 8.3985, 4.9347),
+        ("M3_Nonlinear_4to6", 4, 6, 1.6755, 0.8909),
+        ("M4_Nonlinear", 4, 8, 1.333, 0.16854),
+        ("M5a_Helix1d", 1, 3, 4.9927, 2.2505),
+        ("M5b_Helix2d", 2, 3, 349.46, 164.83),
+        ("M6_Nonlinear", 6, 36, 6.0032, 0.50734),
+        ("M7_Roll", 2, 3, 128.94, 50.988),
+        ("M8_Nonlinear", 12, 72, 11.995, 0.50986),
+        ("M9_Affine", 20, 20, 41.671, 2.1245),
+        ("M10a_Cubic", 10, 11, 1.0837, 0.099842),
+        ("M10b_Cubic", 17, 18, 1.6664, 0.094124),
+        ("M10c_Cubic", 24, 25, 2.2514, 0.091908),
+        ("M10d_Cubic", 70, 71, 6.0821, 0.088719),
+        ("M11_Moebius", 2, 3, 1.0826, 0.52114),
+        ("M12_Norm", 20, 20, 19.997, 1.0174),
+        ("M13a_Scurve", 2, 3, 2.7549, 1.9305),
+        ("M13b_Spiral", 1, 13, 10082.0, 5008.5),
+        ("Mbeta", 10, 40, 1.1908, 0.11652),
+        ("Mn1_Nonlinear", 18, 72, 5.4377, 0.36508),
+        ("Mn2_Nonlinear", 24, 96, 7.2529, 0.36566),
+        ("Mp1_Paraboloid", 3, 12, 3.8291, 3.4084),
+        ("Mp2_Paraboloid", 6, 21, 34.884, 33.861),
+        ("Mp3_Paraboloid", 9, 30, 148.73, 146.95),
+    ];
+    assert_eq!(theirs.len(), Manifold::ALL.len());
+    for (manifold, (name, d, columns, variance, largest)) in Manifold::ALL.into_iter().zip(theirs) {
+        assert_eq!((manifold.name(), manifold.dimension(), manifold.columns()), (name, d, columns));
+        let points = manifold.sample(20_000, 1).unwrap();
+        let eigenvalues = Pca::new(SpectrumRule::Kaiser).fit(&points).unwrap().eigenvalues;
+        let ours: f64 = eigenvalues.iter().sum();
+        assert!((ours / variance - 1.0).abs() < 0.03, "{name}: {ours} != {variance}");
+        // The largest of many equal eigenvalues is (1 + sqrt(columns / n))² of them.
+        let spread = (1.0 + (columns as f64 / 20_000.0).sqrt()).powi(2) - 1.0;
+        assert!((eigenvalues[0] / largest - 1.0).abs() < 0.03 + spread, "{name}: {} != {largest}", eigenvalues[0]);
+    }
 }

@@ -2,6 +2,7 @@ use rayon::prelude::*;
 
 use super::shapes::normal;
 use super::stream;
+use crate::distance::dot;
 use crate::error::setting;
 use crate::{IdError, Points};
 
@@ -102,10 +103,9 @@ impl ImageGenerator {
         setting("d", "at most the latent size", d as f64, d <= self.latent)?;
         let mut values = vec![0.0_f32; latents.n() * self.size.pixels()];
         values.par_chunks_mut(self.size.pixels()).enumerate().for_each(|(i, image)| {
-            let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
             // Divided by the norm of d unit normals, so that images of every d have one contrast.
             let scale = 1.0 / (d as f64).sqrt();
-            let unit = |(weights, bias): (&[f64], &f64)| (scale * dot(weights, latents.row(i)) + bias).max(0.0);
+            let unit = |(weights, bias): (&[f64], &f64)| (scale * dot(&weights[..d], latents.row(i)) + bias).max(0.0);
             let hidden: Vec<f64> = self.first.chunks(self.latent).zip(&self.first_bias).map(unit).collect();
             for ((pixel, weights), bias) in image.iter_mut().zip(self.second.chunks(self.hidden)).zip(&self.second_bias)
             {
