@@ -52,11 +52,6 @@ impl Estimator {
         Self::Mle { k, normalizer: Divisor::KMinus1, mean: Mean::Inverses }
     }
 
-    /// The MLE of the authors' code.
-    pub(crate) fn pope_code(k: usize) -> Self {
-        Self::Mle { k, normalizer: Divisor::KMinus2, mean: Mean::Inverses }
-    }
-
     pub(crate) fn fit(self, points: &Points<'_, f64>, seed: u64) -> Result<Fit, IdError> {
         let table = |k| Knn::new(k).search(points);
         let alone = |dimension| Ok(Fit { dimension, interval: None });

@@ -47,7 +47,6 @@ fn estimate(samples: Samples, n: usize, estimator: Estimator, d: usize) -> Confi
 fn known(grid: &mut Grid) {
     let estimators = [
         ("MLE", Estimator::mle(20)),
-        ("MLE, authors' code", Estimator::pope_code(20)),
         ("TwoNN", Estimator::TwoNn),
         ("Gride 8, 16", Estimator::Gride { n1: 8, n2: 16 }),
         ("GeoMLE", Estimator::GeoMle { relative_radii: false }),
@@ -70,6 +69,9 @@ fn known(grid: &mut Grid) {
                 // Elsewhere too few bins are left of the mode, if there is one, which the library refuses; so does the recipe.
                 let has_flank = matches!(d, 2 | 5) && name != "gaussian";
                 if matches!(estimator, Estimator::GraphDistances { .. }) && !has_flank {
+                    continue;
+                }
+                if name == "gaussian" && !matches!(d, 2 | 5 | 20) {
                     continue;
                 }
                 grid.add(name, &format!("d = {d}"), method, 3, &estimate(samples, N, estimator, d));
@@ -103,7 +105,7 @@ fn normalizer(grid: &mut Grid) {
         ("k − 1, mean of dimensions", Divisor::KMinus1, Mean::Dimensions),
         ("k − 2, mean of dimensions", Divisor::KMinus2, Mean::Dimensions),
     ];
-    for k in [3, 4, 5, 7, 10, 20, 40] {
+    for k in [3, 4, 5, 10, 20, 40] {
         for (method, normalizer, mean) in rows {
             let of = |k| Estimator::Mle { k, normalizer, mean };
             let config = Config::Estimate {
@@ -131,7 +133,7 @@ fn samples(grid: &mut Grid) {
 
 fn resolution(grid: &mut Grid) {
     for d in [5, 10, 20] {
-        for side in [8, 16, 32, 64] {
+        for side in [8, 16, 32] {
             let images = Images { resized: Some(side), ..Images::plain(d, 32) };
             let config = estimate(Samples::Images { images }, N, Estimator::mle(20), d);
             grid.add("resolution", &format!("d = {d}"), &format!("{side} x {side}"), 3, &config);
@@ -150,7 +152,7 @@ fn noise(grid: &mut Grid) {
 /// Curves over the number of images, of growing dimension and of growing size, then other learners beside the perceptron.
 fn learning(grid: &mut Grid) {
     let perceptron = Learner::Perceptron { hidden: 64 };
-    for n in [50, 100, 200, 500, 1000, 2000] {
+    for n in [50, 200, 500, 2000] {
         for d in [2, 5, 10, 20] {
             let config = Config::Learn { images: Images::plain(d, 16), n, learner: perceptron };
             grid.add("learning", &format!("{n} images"), &format!("d = {d}"), 5, &config);
@@ -167,7 +169,7 @@ fn learning(grid: &mut Grid) {
             ("5 nearest neighbors", Learner::Neighbors { k: 5 }),
         ] {
             let config = Config::Learn { images: Images::plain(d, 16), n: N, learner };
-            grid.add("learners", &format!("d = {d}"), method, 5, &config);
+            grid.add("learners", &format!("d = {d}"), method, 3, &config);
         }
     }
 }
