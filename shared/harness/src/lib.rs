@@ -4,6 +4,7 @@
 mod cell;
 pub mod data;
 mod exit;
+mod interval;
 mod paper;
 mod protocol;
 mod record;
@@ -26,6 +27,7 @@ pub mod worker;
 
 pub use cell::Cell;
 pub use exit::Exit;
+pub use interval::Interval;
 pub use paper::{Better, Claim, ClaimKind, Experiment, Metric, Paper, Plot, PlotKind, Source};
 pub use protocol::{Message, Planned};
 pub use record::{DataFile, Identity, Record, Results, Run};
@@ -35,8 +37,7 @@ pub use report::{ClaimSummary, Environment, JudgedClaim, PaperReport, Report, Re
 pub use runs::{Entry, Runs, Scores};
 #[cfg(feature = "report")]
 pub use stats::{
-    Interval, MAX_SEEDS, MIN_SEEDS, Summary, bootstrap_interval, mean, paired_differences, sample_sd, seeds_to_settle,
-    t_interval,
+    MAX_SEEDS, MIN_SEEDS, Summary, bootstrap_interval, mean, paired_differences, sample_sd, seeds_to_settle, t_interval,
 };
 #[cfg(feature = "report")]
 pub use table::{Row, Table, TableEntry};

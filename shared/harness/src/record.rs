@@ -4,7 +4,7 @@ use std::{fs, io};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::{Cell, Tier, whole};
+use crate::{Cell, Interval, Tier, whole};
 
 /// What one cell left behind.
 ///
@@ -62,6 +62,10 @@ pub struct Results {
     /// Final figures by name, in the unit that `paper.toml` states.
     #[serde(deserialize_with = "numbers")]
     pub metrics: BTreeMap<String, f64>,
+    /// 95 % intervals of metrics that this run alone gives (a bootstrap over the points of a fixed data set), by the
+    /// metric's name. They count where the run has no other seeds beside it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub intervals: BTreeMap<String, Interval>,
     /// Figures over time (an epoch or so), by name.
     #[serde(default, deserialize_with = "curves")]
     pub curves: BTreeMap<String, Vec<f64>>,

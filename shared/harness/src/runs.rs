@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use crate::cell::slug;
-use crate::{Better, Metric, Record, Tier};
+use crate::stats::Summary;
+use crate::{Better, Interval, Metric, Record, Tier};
 
 /// The records of a paper at one tier on one backend, in the order of its grid.
 #[derive(Debug, Clone)]
@@ -51,6 +52,17 @@ pub struct Scores {
     pub silent: usize,
     /// How many of the records are of an older source.
     pub stale: usize,
+    /// The interval that the only number's record states.
+    pub own: Option<Interval>,
+}
+
+impl Scores {
+    /// Mean, deviation and interval of the numbers; none where there are none.
+    pub fn summary(&self) -> Option<Summary> {
+        let values: Vec<f64> = self.by_seed.values().copied().collect();
+        let summary = Summary::of(&values)?;
+        Some(Summary { interval: summary.interval.or(self.own), ..summary })
+    }
 }
 
 impl Entry {
@@ -161,6 +173,9 @@ impl Runs {
                 None => scores.silent += 1,
             }
             scores.diverged += usize::from(diverged && value.is_some());
+        }
+        if let [seed] = scores.by_seed.keys().collect::<Vec<_>>()[..] {
+            scores.own = entry.records[seed].results.intervals.get(&metric.name).copied();
         }
         scores
     }

@@ -7,6 +7,8 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
+use crate::Interval;
+
 /// The fewest seeds that a verdict other than `inconclusive` rests on.
 pub const MIN_SEEDS: usize = 3;
 
@@ -15,15 +17,6 @@ pub(crate) const RESAMPLES: usize = 10_000;
 
 /// The most seeds that are proposed to settle a claim; what needs more is called hopeless.
 pub const MAX_SEEDS: usize = 1000;
-
-/// A two-sided interval, both ends included.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Interval {
-    /// The lower end.
-    pub lo: f64,
-    /// The upper end.
-    pub hi: f64,
-}
 
 /// Numbers over seeds in short.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -34,7 +27,7 @@ pub struct Summary {
     pub mean: f64,
     /// Their sample standard deviation (with n - 1); none for a single number.
     pub sd: Option<f64>,
-    /// The 95 % t interval of the mean; none for a single number.
+    /// The 95 % t interval of the mean. For a single number the one that its record states, if it does.
     pub interval: Option<Interval>,
 }
 

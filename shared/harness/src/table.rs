@@ -100,7 +100,7 @@ impl TableEntry {
         }
     }
 
-    /// `[lo, hi]` of the 95 % t interval.
+    /// `[lo, hi]` of the 95 % interval.
     pub fn interval(&self, digits: usize) -> Option<String> {
         let interval = self.summary?.interval?;
         Some(format!("[{}, {}]", number(interval.lo, digits), number(interval.hi, digits)))
@@ -121,12 +121,11 @@ impl TableEntry {
 fn entry(experiment: &str, setting: &str, method: &str, metric: &Metric, runs: &Runs) -> TableEntry {
     let Some(entry) = runs.entry(experiment, setting, method) else { return TableEntry::default() };
     let scores = runs.scores(entry, metric, metric.better);
-    let values: Vec<f64> = scores.by_seed.into_values().collect();
     if scores.silent > 0 && scores.silent == entry.records.len() {
         return TableEntry::default();
     }
     TableEntry {
-        summary: Summary::of(&values).map(|summary| summary.scaled(metric.scale)),
+        summary: scores.summary().map(|summary| summary.scaled(metric.scale)),
         best: false,
         planned: true,
         missing: entry.missing(),

@@ -5,8 +5,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::stats::{self, Interval, MAX_SEEDS, MIN_SEEDS, RESAMPLES, Summary};
-use crate::{Better, Claim, ClaimKind, Metric, Runs, Source, Tier};
+use crate::stats::{self, MAX_SEEDS, MIN_SEEDS, RESAMPLES, Summary};
+use crate::{Better, Claim, ClaimKind, Interval, Metric, Runs, Source, Tier};
 
 /// What became of a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -95,11 +95,12 @@ pub struct Judgment {
 /// | --- | --- |
 /// | reproduced | at a comparable tier only; direction: lo > 0; value: the interval lies within value ± tolerance; threshold: it lies on the right side |
 /// | direction only | the same at another tier (never for a value), or where the paper's number is recalled |
-/// | inconclusive | fewer than 3 seeds, or the interval leaves it open |
+/// | inconclusive | fewer than 3 seeds (without an interval of their own), or the interval leaves it open |
 /// | not reproduced | direction: hi < 0, at a comparable tier also below the smallest relevant difference; value: the interval lies outside; threshold: on the wrong side |
 /// | not comparable | a value at a tier that is not comparable; no record of the method or its baseline in the setting |
 ///
-/// `[lo, hi]` is the 95 % t interval. Diverged runs count as [`Runs::scores`] says.
+/// `[lo, hi]` is the 95 % t interval over seeds. The level of a single record that states an interval itself, since its data are
+/// fixed and nothing else is drawn, is judged by that. Diverged runs count as [`Runs::scores`] says.
 pub fn judge(claim: &Claim, metric: &Metric, runs: &Runs) -> Judgment {
     let comparable = claim.comparable.contains(&runs.tier);
     let (quantity, better) = match &claim.kind {
@@ -120,16 +121,16 @@ pub fn judge(claim: &Claim, metric: &Metric, runs: &Runs) -> Judgment {
         seeds_to_settle: None,
         notes: Vec::new(),
     };
-    let Some((per_seed, notes)) = numbers(claim, metric, better, runs) else {
+    let Some(Numbers { by_seed, own, notes }) = numbers(claim, metric, better, runs) else {
         let names = [Some(claim.method.as_str()), claim.baseline()];
         let absent = names.into_iter().flatten().filter(|method| recorded(claim, method, runs).is_none());
         judgment.notes.extend(absent.map(|method| format!("no record of `{method}` in `{}`", claim.setting)));
         return judgment;
     };
-    let values: Vec<f64> = per_seed.values().copied().collect();
-    judgment.estimate = Summary::of(&values);
+    let values: Vec<f64> = by_seed.values().copied().collect();
+    judgment.estimate = Summary::of(&values).map(|summary| Summary { interval: summary.interval.or(own), ..summary });
     judgment.bootstrap = stats::bootstrap_interval(&values, RESAMPLES, 0);
-    judgment.per_seed = per_seed;
+    judgment.per_seed = by_seed;
     judgment.notes = notes;
     judgment.verdict = match judgment.estimate {
         _ if matches!(claim.kind, ClaimKind::Value { .. }) && !comparable => Verdict::NotComparable,
@@ -141,7 +142,7 @@ pub fn judge(claim: &Claim, metric: &Metric, runs: &Runs) -> Judgment {
         judgment.notes.push("the paper's number is recalled, so no more can be said".into());
     }
     if judgment.verdict == Verdict::Inconclusive {
-        if values.len() < MIN_SEEDS {
+        if values.len() < MIN_SEEDS && own.is_none() {
             judgment.notes.insert(0, format!("fewer than {MIN_SEEDS} seeds"));
         }
         judgment.seeds_to_settle = judgment.estimate.and_then(|estimate| {
@@ -155,13 +156,17 @@ fn recorded<'a>(claim: &Claim, method: &str, runs: &'a Runs) -> Option<&'a crate
     runs.entry(&claim.experiment, &claim.setting, method).filter(|entry| !entry.records.is_empty())
 }
 
-/// The claim's quantity by seed with notes on what it rests on; none where the method or its baseline was not run.
-fn numbers(
-    claim: &Claim,
-    metric: &Metric,
-    better: Option<Better>,
-    runs: &Runs,
-) -> Option<(BTreeMap<u64, f64>, Vec<String>)> {
+/// The claim's quantity.
+struct Numbers {
+    by_seed: BTreeMap<u64, f64>,
+    /// The interval that the only record states; none for a quantity of two records.
+    own: Option<Interval>,
+    /// What it rests on.
+    notes: Vec<String>,
+}
+
+/// The claim's quantity by seed; none where the method or its baseline was not run.
+fn numbers(claim: &Claim, metric: &Metric, better: Option<Better>, runs: &Runs) -> Option<Numbers> {
     let mut notes = Vec::new();
     let mut scores = |method: &str| {
         let scores = runs.scores(recorded(claim, method, runs)?, metric, better);
@@ -178,11 +183,13 @@ fn numbers(
         if scores.stale > 0 {
             notes.push(format!("{} of `{method}` of an older source", count(scores.stale, "record")));
         }
-        Some(scores.by_seed)
+        Some(scores)
     };
     let method = scores(&claim.method)?;
-    let Some(baseline) = claim.baseline() else { return Some((method, notes)) };
-    let baseline = scores(baseline)?;
+    let Some(baseline) = claim.baseline() else {
+        return Some(Numbers { by_seed: method.by_seed, own: method.own, notes });
+    };
+    let (method, baseline) = (method.by_seed, scores(baseline)?.by_seed);
     let pairs = match &claim.kind {
         ClaimKind::Direction { better: Better::Higher, .. } => stats::paired_differences(&method, &baseline),
         ClaimKind::Direction { .. } => stats::paired_differences(&baseline, &method),
@@ -197,7 +204,7 @@ fn numbers(
     if finite.len() < all {
         notes.push(format!("{} with a baseline of zero", count(all - finite.len(), "ratio")));
     }
-    Some((finite, notes))
+    Some(Numbers { by_seed: finite, own: None, notes })
 }
 
 fn count(n: usize, what: &str) -> String {
@@ -210,7 +217,9 @@ fn least(smallest: Option<f64>, comparable: bool) -> f64 {
 }
 
 fn decide(kind: &ClaimKind, estimate: &Summary, comparable: bool) -> Verdict {
-    let Some(Interval { lo, hi }) = estimate.interval.filter(|_| estimate.n >= MIN_SEEDS) else {
+    // A single number has an interval only if its record states one.
+    let counts = estimate.n == 1 || estimate.n >= MIN_SEEDS;
+    let Some(Interval { lo, hi }) = estimate.interval.filter(|_| counts) else {
         return Verdict::Inconclusive;
     };
     let (holds, fails) = match *kind {

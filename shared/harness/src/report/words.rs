@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::PaperReport;
-use crate::stats::{Interval, MAX_SEEDS, Summary};
+use crate::stats::{MAX_SEEDS, Summary};
 use crate::table::number;
-use crate::{Better, Claim, ClaimKind, JudgedClaim, Judgment, Metric, Quantity, Runs, Source, Tier, Verdict};
+use crate::{Better, Claim, ClaimKind, Interval, JudgedClaim, Judgment, Metric, Quantity, Runs, Source, Tier, Verdict};
 
 /// What the numbers of the tables are.
-pub(super) const TABLE_NOTE: &str =
-    "Mean ± sample standard deviation over n seeds, and the 95 % t interval of the mean";
+pub(super) const TABLE_NOTE: &str = "Mean ± sample standard deviation over n seeds, and the 95 % t interval of the mean (of a single run that of the run)";
 
 /// Digits behind the point of a ratio.
 const RATIO_DIGITS: usize = 3;

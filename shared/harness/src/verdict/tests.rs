@@ -90,6 +90,29 @@ fn two_seeds_are_never_enough() {
 }
 
 #[test]
+fn a_single_run_on_fixed_data_is_judged_by_the_interval_it_states() {
+    let stated = |lo, hi| {
+        let mut record = record("40 %", "sam", 1, 0.91);
+        record.results.intervals.insert("accuracy".into(), Interval { lo, hi });
+        record
+    };
+    let judged = |claim: &Claim, record: Record| at(Tier::Paper, claim, vec![record]);
+    let narrow = judged(&value(0.92, 0.02), stated(0.905, 0.915));
+    assert_eq!((narrow.verdict, narrow.notes.len()), (Verdict::Reproduced, 0));
+    assert_eq!(narrow.estimate.unwrap().interval, Some(Interval { lo: 0.905, hi: 0.915 }));
+    assert_eq!(judged(&value(0.95, 0.02), stated(0.905, 0.915)).verdict, Verdict::NotReproduced);
+    let wide = judged(&value(0.92, 0.02), stated(0.89, 0.93));
+    assert_eq!((wide.verdict, wide.seeds_to_settle, wide.notes.len()), (Verdict::Inconclusive, None, 0));
+    assert_eq!(judged(&threshold(None, Better::Higher, 0.9), stated(0.905, 0.915)).verdict, Verdict::Reproduced);
+    // With seeds beside it, or a baseline, it says nothing.
+    let pair = vec![stated(0.905, 0.915), record("40 %", "sam", 2, 0.91)];
+    assert_eq!(at(Tier::Paper, &value(0.92, 0.02), pair).verdict, Verdict::Inconclusive);
+    let against = vec![stated(0.905, 0.915), record("40 %", "sgd", 1, 0.5)];
+    let judged = at(Tier::Paper, &threshold(Some("sgd"), Better::Higher, 1.0), against);
+    assert_eq!((judged.verdict, judged.estimate.unwrap().interval), (Verdict::Inconclusive, None));
+}
+
+#[test]
 fn equal_seeds_have_an_interval_of_one_point() {
     let claim = direction(Better::Higher, None);
     assert_eq!(at(Tier::Paper, &claim, both(&[0.75; 3], &[0.5; 3])).verdict, Verdict::Reproduced);

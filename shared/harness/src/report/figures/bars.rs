@@ -4,7 +4,8 @@ use super::super::chart::{CHARACTER, FONT, Mark, WIDTH};
 use super::super::legend::Legend;
 use super::super::scale::Scale;
 use super::{Drawing, Figure, estimate, item_name};
-use crate::stats::{Interval, Summary};
+use crate::Interval;
+use crate::stats::Summary;
 
 /// The part of a group's room that its bars take.
 const GROUP: f64 = 0.8;
@@ -43,17 +44,14 @@ impl Drawing<'_> {
         let x = Scale::with_ticks(-0.5, groups.len() as f64 - 0.5, names);
         let mut chart = self.chart(self.title(setting), x, y, marks, Legend::Above(methods.clone()));
         chart.width = width(groups.len(), methods.len());
-        Some(Figure::of(chart, "Bar: mean over seeds. Line: its 95 % t interval."))
+        Some(Figure::of(chart, "Bar: mean over seeds. Line: its 95 % interval."))
     }
 
     /// The items that have a number.
     fn groups(&self, setting: &str) -> Vec<Group<'_>> {
         let bars = |item: &String| {
             let name = format!("{}{item}", self.plot.metric);
-            let bar = |(color, method): &'_ (usize, String)| {
-                let summary = Summary::of(&self.values(&name, setting, method))?;
-                Some((*color, summary.scaled(self.plot.scale)))
-            };
+            let bar = |(color, method): &'_ (usize, String)| Some((*color, self.summary(&name, setting, method)?));
             self.methods
                 .iter()
                 .filter_map(|row| bar(row).map(|(color, summary)| (color, row.1.as_str(), summary)))

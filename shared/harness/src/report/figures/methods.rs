@@ -4,7 +4,7 @@ use super::super::chart::Mark;
 use super::super::legend::Legend;
 use super::super::scale::Scale;
 use super::{Drawing, Figure};
-use crate::stats::{Interval, Summary};
+use crate::Interval;
 
 impl Drawing<'_> {
     /// The metric of every method in one setting.
@@ -12,7 +12,7 @@ impl Drawing<'_> {
         let (mut marks, mut numbers, mut names) = (Vec::new(), Vec::new(), Vec::new());
         for (color, method) in &self.methods {
             let values = self.shown(setting, method);
-            let Some(summary) = Summary::of(&values) else { continue };
+            let Some(summary) = self.summary(&self.plot.metric, setting, method) else { continue };
             let x = names.len() as f64;
             names.push((x, method.clone()));
             for (index, value) in values.iter().enumerate() {
@@ -28,7 +28,7 @@ impl Drawing<'_> {
             numbers.extend(values);
         }
         let x = Scale::with_ticks(-0.5, names.len() as f64 - 0.5, names);
-        let caption = "Faint points: seeds. Point and bar: their mean and its 95 % t interval.";
+        let caption = "Faint points: seeds. Point and bar: their mean and its 95 % interval.";
         let y = Scale::around(numbers, self.plot.log)?;
         Some(Figure::of(self.chart(self.title(setting), x, y, marks, Legend::Beside(Vec::new())), caption))
     }

@@ -11,9 +11,9 @@ mod settings;
 use super::chart::{Chart, Mark, WIDTH};
 use super::legend::Legend;
 use super::scale::Scale;
-use crate::stats::{Interval, Summary};
+use crate::stats::Summary;
 use crate::table::number;
-use crate::{Entry, Experiment, Metric, Plot, PlotKind, Runs};
+use crate::{Entry, Experiment, Interval, Metric, Plot, PlotKind, Runs, Scores};
 
 pub(super) use pictures::Picture;
 
@@ -102,7 +102,7 @@ impl<'a> Drawing<'a> {
     }
 
     /// A metric by seed, as the records have it; one that no table lists needs no more than its name.
-    fn values(&self, name: &str, setting: &str, method: &str) -> Vec<f64> {
+    fn scores(&self, name: &str, setting: &str, method: &str) -> Scores {
         let listed = self.experiment.metrics.iter().find(|metric| metric.name == name);
         let metric = listed.cloned().unwrap_or_else(|| Metric {
             name: name.into(),
@@ -114,13 +114,18 @@ impl<'a> Drawing<'a> {
             measured: false,
         });
         let scores = self.entry(setting, method).map(|entry| self.runs.scores(entry, &metric, metric.better));
-        scores.unwrap_or_default().by_seed.into_values().collect()
+        scores.unwrap_or_default()
+    }
+
+    /// A metric over seeds, as it is shown.
+    fn summary(&self, name: &str, setting: &str, method: &str) -> Option<Summary> {
+        Some(self.scores(name, setting, method).summary()?.scaled(self.plot.scale))
     }
 
     /// The plotted metric by seed, as it is shown.
     fn shown(&self, setting: &str, method: &str) -> Vec<f64> {
-        let values = self.values(&self.plot.metric, setting, method);
-        values.into_iter().map(|value| value * self.plot.scale).collect()
+        let scores = self.scores(&self.plot.metric, setting, method);
+        scores.by_seed.into_values().map(|value| value * self.plot.scale).collect()
     }
 }
 

@@ -4,7 +4,8 @@ use super::super::chart::Mark;
 use super::super::legend::Legend;
 use super::super::scale::Scale;
 use super::{Drawing, Figure, estimate, item_name};
-use crate::stats::{Interval, Summary};
+use crate::Interval;
+use crate::stats::Summary;
 
 impl Drawing<'_> {
     /// A point for each method and item.
@@ -36,13 +37,13 @@ impl Drawing<'_> {
         let y = Scale::around(up, self.plot.log)?;
         let marks = intervals.into_iter().chain(points).chain(tips).collect();
         let chart = self.chart(self.title(setting), x, y, marks, Legend::Above(names));
-        Some(Figure::of(chart, "Point: means over seeds, named when pointed at. Lines: their 95 % t intervals."))
+        Some(Figure::of(chart, "Point: means over seeds, named when pointed at. Lines: their 95 % intervals."))
     }
 
     /// An item's two numbers as they are shown, where records have both.
     fn pair(&self, item: &str, setting: &str, method: &str) -> Option<(Summary, Summary)> {
         let of = |family: &str, scale: f64| {
-            let summary = Summary::of(&self.values(&format!("{family}{item}"), setting, method))?;
+            let summary = self.scores(&format!("{family}{item}"), setting, method).summary()?;
             Some(summary.scaled(scale))
         };
         Some((of(self.plot.against.as_deref()?, self.plot.x_scale)?, of(&self.plot.metric, self.plot.scale)?))

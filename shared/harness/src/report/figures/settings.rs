@@ -4,7 +4,8 @@ use super::super::chart::{Chart, Mark};
 use super::super::legend::Legend;
 use super::super::scale::Scale;
 use super::{Drawing, Figure};
-use crate::stats::{Interval, Summary};
+use crate::Interval;
+use crate::stats::Summary;
 
 impl Drawing<'_> {
     /// The metric against the setting.
@@ -20,7 +21,7 @@ impl Drawing<'_> {
                 .settings
                 .iter()
                 .zip(&places)
-                .filter_map(|(setting, x)| Some((*x, Summary::of(&self.shown(setting, method))?)))
+                .filter_map(|(setting, x)| Some((*x, self.summary(&self.plot.metric, setting, method)?)))
                 .collect();
             summaries.sort_by(|a, b| a.0.total_cmp(&b.0));
             let Some((_, last)) = summaries.last() else { continue };
@@ -39,7 +40,7 @@ impl Drawing<'_> {
         ticks.sort_by(|a, b| a.0.total_cmp(&b.0));
         let x = Scale::of_ticks(ticks, self.plot.x_log && !names);
         let y = Scale::around(numbers, self.plot.log)?;
-        let caption = "Line: mean over seeds. Band: its 95 % t interval.";
+        let caption = "Line: mean over seeds. Band: its 95 % interval.";
         let chart = Chart { names, ..self.chart(self.plot.title.clone(), x, y, marks, Legend::Beside(legend)) };
         Some(Figure::of(chart, caption))
     }

@@ -163,7 +163,7 @@ fn notes(html: &mut String, report: &PaperReport) {
 fn legend(html: &mut String) {
     html.push_str("<footer>\n<h2>How a verdict is reached</h2>\n<p>Every verdict is computed from the records. ");
     html.push_str("A claim that compares two methods is judged on their differences (or ratios) over common seeds, ");
-    html.push_str("turned so that positive is the paper’s direction, with the 95 % interval of Student’s t. ");
+    html.push_str("turned so that positive is the paper’s direction, with the 95 % interval of Student’s t, or of a single run on fixed data the interval that it states itself. ");
     html.push_str("A run that diverged where it may counts with the worst score. ");
     html.push_str("Measured times and memory count only where the cell had the machine to itself.</p>\n<dl>\n");
     for verdict in Verdict::ALL {
