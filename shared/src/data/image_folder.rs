@@ -1,5 +1,6 @@
 use std::path::{Path, PathBuf};
 
+use image::imageops::FilterType;
 use image::{ImageError, ImageReader};
 
 use super::{DatasetError, ImageShape, LabeledImages};
@@ -27,6 +28,29 @@ pub struct ImageFolder {
 /// [`DatasetError::Read`] for a folder or file that can't be read, [`DatasetError::Malformed`] for one that is no image,
 /// is damaged or has another size, [`DatasetError::Empty`] if there is no class or a class has no image.
 pub fn read_image_folder(name: &str, folder: &Path, shape: ImageShape) -> Result<ImageFolder, DatasetError> {
+    read_folder(name, folder, shape, Fit::Exact)
+}
+
+/// As [`read_image_folder`], for images of any size: each is scaled (bilinear, averaging where it shrinks) until it covers
+/// `shape`, and what stands out on both sides is cut off.
+///
+/// # Errors
+///
+/// As [`read_image_folder`], but for the size.
+pub fn read_resized_image_folder(name: &str, folder: &Path, shape: ImageShape) -> Result<ImageFolder, DatasetError> {
+    read_folder(name, folder, shape, Fit::Cover)
+}
+
+/// What becomes of an image of another size.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Fit {
+    /// It is refused.
+    Exact,
+    /// It is scaled and cropped.
+    Cover,
+}
+
+fn read_folder(name: &str, folder: &Path, shape: ImageShape, fit: Fit) -> Result<ImageFolder, DatasetError> {
     let mut classes: Vec<_> = entries(folder)?.into_iter().filter(|path| path.is_dir()).collect();
     classes.sort();
     let (mut pixels, mut labels) = (Vec::new(), Vec::new());
@@ -36,7 +60,7 @@ pub fn read_image_folder(name: &str, folder: &Path, shape: ImageShape) -> Result
             return Err(DatasetError::Empty(format!("{name}: {}", class.display())));
         }
         for file in files {
-            pixels.extend(read(&file, shape)?);
+            pixels.extend(read(&file, shape, fit)?);
             labels.push(label);
         }
     }
@@ -45,7 +69,7 @@ pub fn read_image_folder(name: &str, folder: &Path, shape: ImageShape) -> Result
     Ok(ImageFolder { images, classes: classes.iter().map(class).collect() })
 }
 
-fn read(file: &Path, shape: ImageShape) -> Result<Vec<u8>, DatasetError> {
+fn read(file: &Path, shape: ImageShape, fit: Fit) -> Result<Vec<u8>, DatasetError> {
     let malformed = |reason: String| DatasetError::malformed(file, 0, reason);
     let reader = ImageReader::open(file).and_then(ImageReader::with_guessed_format);
     let reader = reader.map_err(|error| DatasetError::read(file, &error))?;
@@ -56,12 +80,14 @@ fn read(file: &Path, shape: ImageShape) -> Result<Vec<u8>, DatasetError> {
         error => malformed(error.to_string()),
     })?;
     let (height, width) = (image.height() as usize, image.width() as usize);
-    if (height, width) != (shape.height, shape.width) {
-        return Err(malformed(format!(
-            "{height} x {width} pixels, where {} x {} are asked for",
-            shape.height, shape.width
-        )));
-    }
+    let image = match fit {
+        _ if (height, width) == (shape.height, shape.width) => image,
+        Fit::Cover => image.resize_to_fill(shape.width as u32, shape.height as u32, FilterType::Triangle),
+        Fit::Exact => {
+            let asked = format!("{} x {}", shape.height, shape.width);
+            return Err(malformed(format!("{height} x {width} pixels, where {asked} are asked for")));
+        }
+    };
     match shape.channels {
         1 => Ok(image.to_luma8().into_raw()),
         3 => {
@@ -134,6 +160,22 @@ mod tests {
         assert_eq!(images.pixels()[18..], [0, 1, 2, 0, 1, 2, 0, 0, 0, 1, 1, 1, 0, 10, 20, 10, 20, 30]);
         let gray = read_image_folder("pets", root.path(), ImageShape { channels: 1, ..SHAPE }).unwrap();
         assert_eq!(gray.images.pixels()[..6], [7; 6]);
+    }
+
+    #[test]
+    fn images_of_other_sizes_are_scaled_to_cover_and_cropped_in_the_middle() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join("all")).unwrap();
+        // Four columns of two pixels each: after halving, the middle two are left.
+        GrayImage::from_fn(8, 4, |x, _| Luma([10 * (x / 2) as u8])).save(root.path().join("all/wide.png")).unwrap();
+        GrayImage::from_pixel(1, 1, Luma([9])).save(root.path().join("all/small.png")).unwrap();
+        GrayImage::from_fn(2, 2, |x, y| Luma([(x + 2 * y) as u8])).save(root.path().join("all/fits.png")).unwrap();
+        let shape = ImageShape { channels: 1, height: 2, width: 2 };
+        let images = read_resized_image_folder("x", root.path(), shape).unwrap().images;
+        assert_eq!(images.image(0), [0, 1, 2, 3]);
+        assert_eq!(images.image(1), [9; 4]);
+        let wide: Vec<i32> = images.image(2).iter().map(|&pixel| pixel.into()).collect();
+        assert!(wide.iter().zip([10, 20, 10, 20]).all(|(found, expected)| (found - expected).abs() <= 3), "{wide:?}");
     }
 
     #[test]

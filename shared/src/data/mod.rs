@@ -33,7 +33,8 @@
 //!
 //! Official files are found, and their hashes checked, by [`DataDir`] and [`verify`]; [`load`] reads them. Test images with
 //! fog, noise or blur come from [`corruption`], and published ones from [`load_cifar_10_c`]. A [`ContactSheet`] shows them.
-//! With the feature `image-folder`, `read_image_folder` reads a folder of one's own. A [`TaskStream`] makes permuted, split or rotated tasks of a data set, one at a time.
+//! With the feature `image-folder`, `read_image_folder` reads a folder of one's own, and `read_resized_image_folder` one whose images
+//! differ in size. A [`TaskStream`] makes permuted, split or rotated tasks of a data set, one at a time.
 
 mod augment;
 mod batches;
@@ -51,6 +52,7 @@ mod images;
 mod noise;
 mod normalize;
 mod npy;
+mod npz;
 mod official;
 mod points;
 mod sheet;
@@ -68,10 +70,11 @@ pub use glyphs::{Glyphs, GlyphsConfig, N_GLYPHS};
 pub use host::{HostImages, ImageBatch};
 pub use idx::read_idx_images;
 #[cfg(feature = "image-folder")]
-pub use image_folder::{ImageFolder, read_image_folder};
+pub use image_folder::{ImageFolder, read_image_folder, read_resized_image_folder};
 pub use images::{ImageShape, LabeledImages};
 pub use noise::{NoiseDraw, NoiseTarget, NoisyLabels, SymmetricNoise};
 pub use normalize::Normalization;
+pub use npz::read_npz_images;
 pub use official::{Split, load, load_cifar_10_c, load_cifar_100};
 pub use points::{LabeledPoints, spirals, two_moons};
 pub use rekindle_harness::data::{DataDir, DataError, Located, verify};

@@ -1,17 +1,23 @@
 use std::fmt;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{BufReader, Cursor, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+
+use zip::ZipArchive;
+use zip::result::ZipError;
 
 use super::DatasetError;
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
 
-/// A NumPy array of integers on disk (`.npy`, versions 1 to 3), in row-major order; values are read in parts.
+/// More than any data set in these formats has; an archive that says it holds more is wrong.
+const MAX_BYTES: u64 = 1 << 32;
+
+/// A NumPy array of integers (`.npy`, versions 1 to 3), in row-major order; values are read in parts.
 #[derive(Debug)]
-pub(super) struct NpyFile {
+pub(super) struct NpyFile<R = File> {
     path: PathBuf,
-    file: File,
+    file: R,
     header: Header,
     /// Where the values start.
     start: u64,
@@ -38,9 +44,42 @@ impl NpyFile {
     /// Opens a file and checks its header, and that its size is that of the header and the values.
     pub(super) fn open(path: &Path) -> Result<Self, DatasetError> {
         let unreadable = |error| DatasetError::read(path, &error);
-        let malformed = |offset, reason: String| DatasetError::malformed(path, offset, reason);
-        let mut file = File::open(path).map_err(unreadable)?;
+        let file = File::open(path).map_err(unreadable)?;
         let size = file.metadata().map_err(unreadable)?.len();
+        Self::new(file, size, path)
+    }
+}
+
+impl NpyFile<Cursor<Vec<u8>>> {
+    /// The only array of an archive (`.npz`), as `numpy.savez_compressed` writes one without a name. Offsets in errors count
+    /// within the array.
+    pub(super) fn open_npz(path: &Path) -> Result<Self, DatasetError> {
+        let unreadable = |error| DatasetError::read(path, &error);
+        let malformed = |error: ZipError| match error {
+            ZipError::Io(error) if error.kind() != ErrorKind::UnexpectedEof => unreadable(error),
+            error => DatasetError::malformed(path, 0, error.to_string()),
+        };
+        let file = BufReader::new(File::open(path).map_err(unreadable)?);
+        let mut archive = ZipArchive::new(file).map_err(malformed)?;
+        if archive.len() != 1 {
+            let reason = format!("an archive of {} files, expected one array", archive.len());
+            return Err(DatasetError::malformed(path, 0, reason));
+        }
+        let entry = archive.by_index(0).map_err(malformed)?;
+        if entry.size() > MAX_BYTES {
+            return Err(DatasetError::malformed(path, 0, format!("an array of {} bytes", entry.size())));
+        }
+        let mut bytes = Vec::new();
+        entry.take(MAX_BYTES).read_to_end(&mut bytes).map_err(|error| malformed(error.into()))?;
+        let size = bytes.len() as u64;
+        Self::new(Cursor::new(bytes), size, path)
+    }
+}
+
+impl<R: Read + Seek> NpyFile<R> {
+    fn new(mut file: R, size: u64, path: &Path) -> Result<Self, DatasetError> {
+        let unreadable = |error| DatasetError::read(path, &error);
+        let malformed = |offset, reason: String| DatasetError::malformed(path, offset, reason);
         let mut read = |offset: u64, len: usize| {
             if offset + len as u64 > size {
                 return Err(malformed(size, format!("truncated: {len} bytes of header follow at byte {offset}")));
@@ -215,6 +254,34 @@ mod tests {
         assert_eq!(header(&BYTES.replace("(2, 3)", "[2, 3]")).1, "'shape' is not a tuple");
         let huge = header(&BYTES.replace("(2, 3)", &format!("({0}, {0})", u64::MAX)));
         assert!(huge.1.starts_with("truncated: the file ends within an array of shape (18446744073709551615,"));
+    }
+
+    #[test]
+    fn the_only_array_of_an_archive_is_read_and_damage_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.npz");
+        let archive = |names: &[&str]| {
+            let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
+            for name in names {
+                writer.start_file(*name, zip::write::SimpleFileOptions::default()).unwrap();
+                std::io::Write::write_all(&mut writer, &npy(1, BYTES, &[1, 2, 3, 4, 5, 6])).unwrap();
+            }
+            writer.finish().unwrap().into_inner()
+        };
+        let open = |bytes: &[u8]| {
+            fs::write(&path, bytes).unwrap();
+            NpyFile::open_npz(&path)
+        };
+        let whole = archive(&["arr_0.npy"]);
+        assert_eq!(open(&whole).unwrap().read_bytes(0, 6).unwrap(), [1, 2, 3, 4, 5, 6]);
+        assert!(open(&archive(&["a.npy", "b.npy"])).unwrap_err().to_string().contains("an archive of 2 files"));
+        for len in [0, 10, whole.len() / 2, whole.len() - 1] {
+            assert!(matches!(open(&whole[..len]), Err(DatasetError::Malformed { .. })), "{len}");
+        }
+        let mut changed = whole.clone();
+        changed[60] ^= 1;
+        assert!(open(&changed).is_err(), "the archive's checksum");
+        assert!(matches!(NpyFile::open_npz(&folder.path().join("none")), Err(DatasetError::Read { .. })));
     }
 
     #[test]

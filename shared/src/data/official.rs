@@ -3,6 +3,7 @@ use rekindle_harness::data::Located;
 use super::corruption::{AnyCorruption, Severity};
 use super::{
     Cifar100Labels, DatasetError, LabeledImages, read_cifar_10, read_cifar_10_c, read_cifar_100, read_idx_images,
+    read_npz_images,
 };
 
 /// The part of a data set.
@@ -14,7 +15,8 @@ pub enum Split {
     Test,
 }
 
-/// Reads a data set of the registry: `mnist`, `fashion-mnist`, `cifar-10` or `cifar-100` (fine labels).
+/// Reads a data set of the registry: `mnist`, `fashion-mnist`, `cifar-10`, `cifar-100` (fine labels), or `kmnist-test`, whose
+/// images are those of the test split.
 ///
 /// `cifar-10-c` has no splits, it is read by [`load_cifar_10_c`].
 ///
@@ -55,6 +57,10 @@ pub fn load(located: &Located, split: Split) -> Result<LabeledImages, DatasetErr
             }
             Split::Test => counted(read_cifar_10(&[located.path("test_batch.bin")])?, 10_000),
         },
+        "kmnist-test" if split == Split::Test => {
+            let file = |what: &str| located.path(&format!("kmnist-test-{what}.npz"));
+            counted(read_npz_images(name, &file("imgs"), &file("labels"), 10)?, 10_000)
+        }
         "cifar-100" => load_cifar_100(located, split, Cifar100Labels::Fine),
         other => Err(DatasetError::NoLoader(other.into())),
     }

@@ -1,8 +1,8 @@
 //! The estimators by name, and the neighbors that each needs.
 
 use rekindle_intrinsic_dimension::{
-    Aggregate, Bootstrap, CorrelationIntegral, Estimate, GeoMle, GraphDistances, Gride, IdError, Knn, KnnTable,
-    LocalPca, Mle, Mom, Normalizer, Pca, Points, SpectrumRule, TwoNn,
+    Aggregate, Bootstrap, CorrelationIntegral, Duplicates, Estimate, GeoMle, GraphDistances, Gride, IdError, Knn,
+    KnnTable, LocalPca, Mle, Mom, Normalizer, Pca, Points, Scalar, SpectrumRule, TwoNn,
 };
 use serde::{Deserialize, Serialize};
 
@@ -12,15 +12,33 @@ const LOCAL_K: usize = 60;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "kebab-case")]
 pub(crate) enum Estimator {
-    Mle { k: usize, normalizer: Divisor, mean: Mean },
-    TwoNn,
-    Gride { n1: usize, n2: usize },
-    GeoMle { relative_radii: bool },
-    Mom { k: usize },
+    Mle {
+        k: usize,
+        normalizer: Divisor,
+        mean: Mean,
+    },
+    /// Without the largest ratios, this share of them and one at least.
+    TwoNn {
+        discard: f64,
+    },
+    Gride {
+        n1: usize,
+        n2: usize,
+    },
+    GeoMle {
+        relative_radii: bool,
+    },
+    Mom {
+        k: usize,
+    },
     CorrelationIntegral,
-    GraphDistances { k: usize },
+    GraphDistances {
+        k: usize,
+    },
     LocalPca,
-    Pca { share: f64 },
+    Pca {
+        share: f64,
+    },
 }
 
 /// What the sum of k - 1 logarithms is divided by.
@@ -52,12 +70,17 @@ impl Estimator {
         Self::Mle { k, normalizer: Divisor::KMinus1, mean: Mean::Inverses }
     }
 
-    pub(crate) fn fit(self, points: &Points<'_, f64>, seed: u64) -> Result<Fit, IdError> {
-        let table = |k| Knn::new(k).search(points);
+    /// As scikit-dimension has it.
+    pub(crate) fn two_nn() -> Self {
+        Self::TwoNn { discard: 0.1 }
+    }
+
+    pub(crate) fn fit<T: Scalar>(self, points: &Points<'_, T>, seed: u64) -> Result<Fit, IdError> {
+        let table = |k| Knn::new(k).with_duplicates(Duplicates::Remove).search(points);
         let alone = |dimension| Ok(Fit { dimension, interval: None });
         match self {
             Self::Mle { k, normalizer, mean } => with_interval(&mle(&table(k)?, normalizer, mean)?, seed),
-            Self::TwoNn => with_interval(&TwoNn::new().fit(&table(2)?)?, seed),
+            Self::TwoNn { discard } => with_interval(&TwoNn::new().with_discard(discard).fit(&table(2)?)?, seed),
             Self::Gride { n1, n2 } => with_interval(&Gride::new(n1, n2).fit(&table(n2)?)?, seed),
             Self::GeoMle { relative_radii } => {
                 let geo_mle = GeoMle::new().with_relative_radii(relative_radii).with_seed(seed);

@@ -3,17 +3,24 @@
 //! `cargo xtask reproduce intrinsic-dimension` runs them all; this binary lists the cells and runs one at a time.
 
 mod estimator;
+mod grid;
 mod labels;
 mod learner;
 mod network;
+mod pairs;
+mod paper;
+mod real;
 mod run;
 mod samples;
+mod sets;
+mod small;
 mod smoke;
 
 use std::process::ExitCode;
 
 use rekindle_harness::worker::{self, Context, Environment, Failure, Outcome, Reproduction};
 use rekindle_harness::{Cell, Tier, build_info};
+use rekindle_shared::backend;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -28,35 +35,18 @@ impl Reproduction for IntrinsicDimension {
     fn cells(&self, tier: Tier, seeds: Option<u64>) -> Vec<Cell> {
         match tier {
             Tier::Smoke => smoke::cells(seeds),
-            Tier::Small | Tier::Paper => Vec::new(),
+            Tier::Small => small::cells(seeds),
+            Tier::Paper => paper::cells(seeds),
         }
     }
 
-    /// The library runs on the CPU without Burn, and so do these cells: they are built in seconds. They take the name of the
-    /// CPU's backend, the driver's default, and refuse the others, which would change nothing.
+    /// Estimates run on the CPU whatever the backend; networks that learn images of data sets run on it.
     fn environment(&self, backend: &str) -> Result<Environment, Failure> {
-        if backend != "flex" {
-            let message = format!("no cell of this paper runs on `{backend}`: use `flex`, the CPU");
-            return Err(Failure::backend(message));
-        }
-        Ok(Environment { device: "CPU, without Burn".into(), features: vec![format!("cpu:{}", simd_level())] })
+        let device = backend::open(backend).map_err(Failure::backend)?;
+        Ok(Environment { device: backend::describe(&device), features: backend::features() })
     }
 
-    fn run(&self, cell: &Cell, _: &Context) -> Result<Outcome, Failure> {
-        run::run(cell)
+    fn run(&self, cell: &Cell, context: &Context) -> Result<Outcome, Failure> {
+        run::run(cell, context)
     }
-}
-
-/// What the matrix products of spectra and networks are chosen by; neighbors do not depend on it.
-fn simd_level() -> &'static str {
-    #[cfg(target_arch = "x86_64")]
-    {
-        if std::arch::is_x86_feature_detected!("avx512f") {
-            return "avx512";
-        }
-        if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
-            return "avx2";
-        }
-    }
-    "baseline"
 }

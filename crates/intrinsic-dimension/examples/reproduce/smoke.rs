@@ -4,6 +4,7 @@ use rekindle_harness::Cell;
 use rekindle_intrinsic_dimension::data::Manifold;
 
 use crate::estimator::{Divisor, Estimator, Mean};
+use crate::grid::Grid;
 use crate::learner::Learner;
 use crate::run::Config;
 use crate::samples::{Images, Samples};
@@ -15,7 +16,7 @@ const LATENT: usize = 10;
 const SIDE: usize = 28;
 
 pub(crate) fn cells(seeds: Option<u64>) -> Vec<Cell> {
-    let mut grid = Grid { seeds, cells: Vec::new() };
+    let mut grid = Grid::new(seeds);
     known(&mut grid);
     manifolds(&mut grid);
     normalizer(&mut grid);
@@ -26,28 +27,11 @@ pub(crate) fn cells(seeds: Option<u64>) -> Vec<Cell> {
     grid.cells
 }
 
-struct Grid {
-    seeds: Option<u64>,
-    cells: Vec<Cell>,
-}
-
-impl Grid {
-    fn add(&mut self, experiment: &str, setting: &str, method: &str, seeds: u64, config: &Config) {
-        for seed in 0..self.seeds.unwrap_or(seeds) {
-            self.cells.push(Cell::new(experiment, setting, method, seed, config));
-        }
-    }
-}
-
-fn estimate(samples: Samples, n: usize, estimator: Estimator, d: usize) -> Config {
-    Config::Estimate { samples, n, estimator, d, from: None }
-}
-
 /// Every estimator on every figure.
 fn known(grid: &mut Grid) {
     let estimators = [
         ("MLE", Estimator::mle(20)),
-        ("TwoNN", Estimator::TwoNn),
+        ("TwoNN", Estimator::two_nn()),
         ("Gride 8, 16", Estimator::Gride { n1: 8, n2: 16 }),
         ("GeoMLE", Estimator::GeoMle { relative_radii: false }),
         ("GeoMLE, relative radii", Estimator::GeoMle { relative_radii: true }),
@@ -74,7 +58,7 @@ fn known(grid: &mut Grid) {
                 if name == "gaussian" && !matches!(d, 2 | 5 | 20) {
                     continue;
                 }
-                grid.add(name, &format!("d = {d}"), method, 3, &estimate(samples, N, estimator, d));
+                grid.add(name, &format!("d = {d}"), method, 3, &Config::estimate(samples, N, estimator, d));
             }
         }
     }
@@ -84,7 +68,7 @@ fn known(grid: &mut Grid) {
 fn manifolds(grid: &mut Grid) {
     let estimators = [
         ("MLE", Estimator::mle(20)),
-        ("TwoNN", Estimator::TwoNn),
+        ("TwoNN", Estimator::two_nn()),
         ("GeoMLE, relative radii", Estimator::GeoMle { relative_radii: true }),
         ("Local PCA", Estimator::LocalPca),
     ];
@@ -92,7 +76,7 @@ fn manifolds(grid: &mut Grid) {
         let d = manifold.dimension();
         let row = format!("{}, d = {d}", manifold.name());
         for (column, estimator) in estimators {
-            grid.add("manifolds", column, &row, 3, &estimate(Samples::Manifold { index }, N, estimator, d));
+            grid.add("manifolds", column, &row, 3, &Config::estimate(Samples::Manifold { index }, N, estimator, d));
         }
     }
 }
@@ -125,7 +109,7 @@ fn samples(grid: &mut Grid) {
     let samples = Samples::Images { images: Images::plain(LATENT, SIDE) };
     for n in [125, 250, 500, 1000, 2000] {
         for k in [3, 4, 10, 20] {
-            let config = estimate(samples, n, Estimator::mle(k), LATENT);
+            let config = Config::estimate(samples, n, Estimator::mle(k), LATENT);
             grid.add("samples", &format!("{n} images"), &format!("k = {k}"), 3, &config);
         }
     }
@@ -135,7 +119,7 @@ fn resolution(grid: &mut Grid) {
     for d in [5, 10, 20] {
         for side in [8, 16, 32] {
             let images = Images { resized: Some(side), ..Images::plain(d, 32) };
-            let config = estimate(Samples::Images { images }, N, Estimator::mle(20), d);
+            let config = Config::estimate(Samples::Images { images }, N, Estimator::mle(20), d);
             grid.add("resolution", &format!("d = {d}"), &format!("{side} x {side}"), 3, &config);
         }
     }
@@ -144,7 +128,7 @@ fn resolution(grid: &mut Grid) {
 fn noise(grid: &mut Grid) {
     for (method, noise_pixels) in [("no noise", 0), ("16 pixels", 16), ("64 pixels", 64), ("256 pixels", 256)] {
         let images = Images { noise_pixels, ..Images::plain(LATENT, 32) };
-        let config = estimate(Samples::Images { images }, N, Estimator::mle(20), noise_pixels.max(LATENT));
+        let config = Config::estimate(Samples::Images { images }, N, Estimator::mle(20), noise_pixels.max(LATENT));
         grid.add("noise", "1,000 images of d = 10", method, 5, &config);
     }
 }
