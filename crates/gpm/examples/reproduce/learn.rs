@@ -154,7 +154,7 @@ impl Run<'_> {
         metrics.extend(measures.filter_map(|(name, value)| Some((name.to_owned(), value?))));
         metrics.insert("memory_bytes".into(), learner.keeps.bytes() as f64);
         let diverged = metrics.values().any(|value| !value.is_finite());
-        Ok(Results { diverged, metrics, curves, counters: BTreeMap::new() })
+        Ok(Results { diverged, metrics, curves, ..Results::default() })
     }
 
     /// Trains on the tasks from `first` on until the epochs are over, or the validation loss stands still.

@@ -134,6 +134,7 @@ pub(crate) fn run(cell: &Cell, context: &Context, device: &Device) -> Result<Out
         metrics,
         curves: BTreeMap::from([("test_accuracy".into(), curve)]),
         counters: BTreeMap::from([("skipped_steps".into(), skipped)]),
+        ..Results::default()
     };
     Ok(Outcome { results, ..Outcome::default() })
 }

@@ -92,6 +92,7 @@ pub(crate) fn train<M: Module>(
         metrics,
         curves: BTreeMap::from([("test_accuracy".into(), accuracies), ("train_loss".into(), losses)]),
         counters: BTreeMap::from([("steps".into(), steps as u64), ("skipped_steps".into(), skipped)]),
+        ..Results::default()
     })
 }
 

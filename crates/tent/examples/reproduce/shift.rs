@@ -157,7 +157,7 @@ impl Fresh<'_> {
             _ => BTreeMap::new(),
         };
         let diverged = metrics.values().any(|value| !value.is_finite());
-        let results = Results { diverged, metrics, curves, counters };
+        let results = Results { diverged, metrics, curves, counters, ..Results::default() };
         Ok(Outcome { results, pictures, ..Outcome::default() })
     }
 
