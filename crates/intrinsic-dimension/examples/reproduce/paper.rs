@@ -12,6 +12,6 @@ const ANCHORS: usize = 10_000;
 pub(crate) fn cells(seeds: Option<u64>) -> Vec<Cell> {
     let mut grid = Grid::new(seeds);
     table_1(&mut grid, &[DataSet::Mnist, DataSet::Svhn, DataSet::Cifar100, DataSet::Cifar10], None);
-    table_1(&mut grid, &[DataSet::Celeba, DataSet::MsCoco, DataSet::Imagenet], Some(ANCHORS));
+    table_1(&mut grid, &[DataSet::Celeba, DataSet::MsCoco, DataSet::Imagenet, DataSet::Images], Some(ANCHORS));
     grid.cells
 }

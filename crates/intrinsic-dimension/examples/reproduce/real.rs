@@ -71,7 +71,8 @@ impl Part {
     /// Another estimator than maximum likelihood.
     pub(crate) fn estimate(&self, estimator: Estimator, context: &Context, seed: u64) -> Result<Outcome, Failure> {
         let images = self.images(context, seed)?;
-        let fit = estimator.fit(&points(&images)?, seed)?;
+        // GeoMLE's ridge depends on the unit; the authors' images lie in [0, 1].
+        let fit = estimator.fit(&unit(&images)?, seed)?;
         let mut results = Results::default();
         results.metrics.insert("dimension".into(), fit.dimension);
         if let Some([lo, hi]) = fit.interval {

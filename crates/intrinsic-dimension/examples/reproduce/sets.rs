@@ -19,6 +19,8 @@ pub(crate) enum DataSet {
     Celeba,
     MsCoco,
     Imagenet,
+    /// Of the user's own.
+    Images,
 }
 
 const COLOR: ImageShape = ImageShape { channels: 3, height: 32, width: 32 };
@@ -38,6 +40,7 @@ impl DataSet {
             Self::Celeba => "celeba",
             Self::MsCoco => "ms-coco",
             Self::Imagenet => "imagenet",
+            Self::Images => "images",
         }
     }
 
@@ -53,6 +56,7 @@ impl DataSet {
             Self::Celeba => "CelebA",
             Self::MsCoco => "MS-COCO",
             Self::Imagenet => "ImageNet",
+            Self::Images => "images of your own",
         }
     }
 
@@ -66,7 +70,7 @@ impl DataSet {
         let folder = located.path(if split == Split::Train { "train" } else { "test" });
         let images = match self {
             Self::Svhn => read_image_folder(self.name(), &folder, COLOR).map(|read| read.images),
-            Self::Celeba | Self::MsCoco | Self::Imagenet => {
+            Self::Celeba | Self::MsCoco | Self::Imagenet | Self::Images => {
                 read_resized_image_folder(self.name(), &folder, PHOTOGRAPH).map(|read| read.images)
             }
             _ => load(&located, split),
