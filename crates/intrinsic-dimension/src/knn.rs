@@ -1,11 +1,12 @@
 use std::fmt;
 use std::ops::Range;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 use pulp::Arch;
 
 use crate::duplicates::Copies;
+use crate::engine::{Engine, Host, Products};
 use crate::frame::{BLOCK, Frame, Side, Workspace};
 use crate::nearest::{Nearest, Scan};
 use crate::{Duplicates, IdError, KnnTable, Points, Scalar};
@@ -100,16 +101,7 @@ impl<'p> Knn<'p> {
     /// [`IdError::TooFewPoints`], [`IdError::Constant`], [`IdError::Duplicates`] as the policy says, [`IdError::TooSmall`],
     /// [`IdError::InvalidSetting`] for a block or number of threads of 0.
     pub fn search<T: Scalar>(&self, points: &Points<'_, T>) -> Result<KnnTable, IdError> {
-        self.in_pool(|| {
-            let reference = self.reference(points)?;
-            let rows = reference.numbers.clone();
-            let own: Vec<u32> = (0..rows.len() as u32).collect();
-            let frame = Frame::new(&reference.points, None)?;
-            let side = frame.side(&reference.points);
-            let scan = self.scan(&frame, &side, &side, Some(&own), reference.largest_group - 1);
-            let lists = self.all_pairs(&scan);
-            self.table(lists, reference, Some(rows))
-        })
+        self.search_by(&Host, points)
     }
 
     /// The neighbors of some points, `anchors`, among all points.
@@ -121,20 +113,7 @@ impl<'p> Knn<'p> {
     ///
     /// As [`search`](Self::search); [`IdError::IndexOutOfRange`] for an anchor that is no point, [`IdError::Empty`] for none.
     pub fn search_anchors<T: Scalar>(&self, points: &Points<'_, T>, anchors: &[usize]) -> Result<KnnTable, IdError> {
-        if let Some(&index) = anchors.iter().find(|&&anchor| anchor >= points.n()) {
-            return Err(IdError::IndexOutOfRange { index, n: points.n() });
-        }
-        self.in_pool(|| {
-            let reference = self.reference(points)?;
-            let place = |anchor: &usize| Some((*anchor, reference.numbers.binary_search(anchor).ok()? as u32));
-            let (rows, own): (Vec<usize>, Vec<u32>) = anchors.iter().filter_map(place).unzip();
-            let queries = points.select(&rows)?;
-            let frame = Frame::new(&reference.points, None)?;
-            let (side, query_side) = (frame.side(&reference.points), frame.side(&queries));
-            let scan = self.scan(&frame, &query_side, &side, Some(&own), reference.largest_group - 1);
-            let lists = self.rectangle(&scan);
-            self.table(lists, reference, Some(rows))
-        })
+        self.search_anchors_by(&Host, points, anchors)
     }
 
     /// The neighbors of `queries`, which are not points of the reference set, in `points`.
@@ -148,21 +127,83 @@ impl<'p> Knn<'p> {
         points: &Points<'_, T>,
         queries: &Points<'_, T>,
     ) -> Result<KnnTable, IdError> {
+        self.search_queries_by(&Host, points, queries)
+    }
+
+    pub(crate) fn search_by<T: Scalar>(
+        &self,
+        engine: &impl Engine,
+        points: &Points<'_, T>,
+    ) -> Result<KnnTable, IdError> {
+        self.in_pool(|| {
+            let reference = self.reference(points)?;
+            let rows = reference.numbers.clone();
+            let own: Vec<u32> = (0..rows.len() as u32).collect();
+            let shape = self.shape(&reference.points, &reference.points);
+            let frame = engine.bound(Frame::new(&reference.points, None)?, shape)?;
+            let side = frame.side(&reference.points);
+            let scan = self.scan(&frame, &side, &side, Some(&own), reference.largest_group - 1);
+            let products = engine.products(&frame, &reference.points, &reference.points, shape);
+            let lists = self.all_pairs(&scan, &*products)?;
+            drop(products);
+            self.table(lists, reference, Some(rows))
+        })
+    }
+
+    pub(crate) fn search_anchors_by<T: Scalar>(
+        &self,
+        engine: &impl Engine,
+        points: &Points<'_, T>,
+        anchors: &[usize],
+    ) -> Result<KnnTable, IdError> {
+        if let Some(&index) = anchors.iter().find(|&&anchor| anchor >= points.n()) {
+            return Err(IdError::IndexOutOfRange { index, n: points.n() });
+        }
+        self.in_pool(|| {
+            let reference = self.reference(points)?;
+            let place = |anchor: &usize| Some((*anchor, reference.numbers.binary_search(anchor).ok()? as u32));
+            let (rows, own): (Vec<usize>, Vec<u32>) = anchors.iter().filter_map(place).unzip();
+            let queries = points.select(&rows)?;
+            let shape = self.shape(&queries, &reference.points);
+            let frame = engine.bound(Frame::new(&reference.points, None)?, shape)?;
+            let (side, query_side) = (frame.side(&reference.points), frame.side(&queries));
+            let scan = self.scan(&frame, &query_side, &side, Some(&own), reference.largest_group - 1);
+            let products = engine.products(&frame, &queries, &reference.points, shape);
+            let lists = self.rectangle(&scan, &*products)?;
+            drop(products);
+            self.table(lists, reference, Some(rows))
+        })
+    }
+
+    pub(crate) fn search_queries_by<T: Scalar>(
+        &self,
+        engine: &impl Engine,
+        points: &Points<'_, T>,
+        queries: &Points<'_, T>,
+    ) -> Result<KnnTable, IdError> {
         if points.dim() != queries.dim() {
             return Err(IdError::Columns { reference: points.dim(), queries: queries.dim() });
         }
         self.in_pool(|| {
             let reference = self.reference(points)?;
-            let frame = Frame::new(&reference.points, Some(queries))?;
+            let shape = self.shape(queries, &reference.points);
+            let frame = engine.bound(Frame::new(&reference.points, Some(queries))?, shape)?;
             let (side, query_side) = (frame.side(&reference.points), frame.side(queries));
             let scan = self.scan(&frame, &query_side, &side, None, reference.largest_group);
-            let lists = self.rectangle(&scan);
+            let products = engine.products(&frame, queries, &reference.points, shape);
+            let lists = self.rectangle(&scan, &*products)?;
+            drop(products);
             let table = self.table(lists, reference, None)?;
             if self.duplicates == Duplicates::Error {
                 table.require_positive()?;
             }
             Ok(table)
         })
+    }
+
+    /// Rows and columns of the largest block.
+    fn shape<T: Scalar>(&self, queries: &Points<'_, T>, reference: &Points<'_, T>) -> [usize; 2] {
+        [self.block.min(queries.n()), self.block.min(reference.n())]
     }
 
     fn in_pool<R: Send>(&self, run: impl FnOnce() -> Result<R, IdError> + Send) -> Result<R, IdError> {
@@ -215,36 +256,45 @@ impl<'p> Knn<'p> {
     }
 
     /// Each pair of blocks once, for the rows of both.
-    fn all_pairs<T: Scalar>(&self, scan: &Scan<'_, T>) -> Vec<Mutex<Vec<Nearest>>> {
+    fn all_pairs<T: Scalar>(
+        &self,
+        scan: &Scan<'_, T>,
+        products: &dyn Products,
+    ) -> Result<Vec<Mutex<Vec<Nearest>>>, IdError> {
         let blocks = blocks(scan.reference.points.n(), self.block);
         let lists = self.empty_lists(&blocks);
         let pairs = diagonals(blocks.len());
         self.run(pairs.len(), |task, work| {
             let (i, j) = pairs[task];
             let (rows, columns) = (blocks[i].clone(), blocks[j].clone());
-            let points = scan.reference.points;
-            scan.frame.multiply((points, rows.clone()), (points, columns.clone()), work);
+            products.multiply(rows.clone(), columns.clone(), work)?;
             scan.update(&work.gram, rows.clone(), columns.clone(), &mut lists[i].lock().expect("no panic inside"));
             if i != j {
                 work.turn(rows.len(), columns.len());
                 scan.update(&work.turned, columns, rows, &mut lists[j].lock().expect("no panic inside"));
             }
-        });
-        lists
+            Ok(())
+        })?;
+        Ok(lists)
     }
 
     /// Every block of queries with every block of the reference set.
-    fn rectangle<T: Scalar>(&self, scan: &Scan<'_, T>) -> Vec<Mutex<Vec<Nearest>>> {
+    fn rectangle<T: Scalar>(
+        &self,
+        scan: &Scan<'_, T>,
+        products: &dyn Products,
+    ) -> Result<Vec<Mutex<Vec<Nearest>>>, IdError> {
         let rows = blocks(scan.queries.points.n(), self.block);
         let columns = blocks(scan.reference.points.n(), self.block);
         let lists = self.empty_lists(&rows);
         self.run(rows.len() * columns.len(), |task, work| {
             let i = task % rows.len();
             let (rows, columns) = (rows[i].clone(), columns[task / rows.len()].clone());
-            scan.frame.multiply((scan.queries.points, rows.clone()), (scan.reference.points, columns.clone()), work);
+            products.multiply(rows.clone(), columns.clone(), work)?;
             scan.update(&work.gram, rows, columns, &mut lists[i].lock().expect("no panic inside"));
-        });
-        lists
+            Ok(())
+        })?;
+        Ok(lists)
     }
 
     fn empty_lists(&self, blocks: &[Range<usize>]) -> Vec<Mutex<Vec<Nearest>>> {
@@ -252,16 +302,27 @@ impl<'p> Knn<'p> {
         blocks.iter().map(lists).collect()
     }
 
-    fn run(&self, n_tasks: usize, task: impl Fn(usize, &mut Workspace) + Sync) {
-        let done = Mutex::new(0);
+    /// All tasks, or those up to one that fails.
+    fn run(
+        &self,
+        n_tasks: usize,
+        task: impl Fn(usize, &mut Workspace) -> Result<(), IdError> + Sync,
+    ) -> Result<(), IdError> {
+        let (done, failure) = (Mutex::new(0), OnceLock::new());
         in_parallel(n_tasks, |at, work| {
-            task(at, work);
-            if let Some(progress) = self.progress {
+            if failure.get().is_some() {
+                return;
+            }
+            if let Err(error) = task(at, work) {
+                // The first of several is as good as any.
+                failure.set(error).ok();
+            } else if let Some(progress) = self.progress {
                 let mut done = done.lock().expect("no panic inside");
                 *done += 1;
                 progress(Progress { done: *done, total: n_tasks });
             }
         });
+        failure.into_inner().map_or(Ok(()), Err)
     }
 
     fn table<T: Scalar>(

@@ -7,6 +7,7 @@ mod curve;
 pub mod data;
 mod distance;
 mod duplicates;
+mod engine;
 mod error;
 mod estimate;
 mod frame;
