@@ -1,4 +1,4 @@
-//! Agreement of the backends: the same steps of SAM, Tent and GPM on flex, ndarray and wgpu.
+//! Agreement of the backends: the same steps of SAM, Tent and GPM on flex, ndarray and wgpu, and the same neighbors.
 //!
 //! On flex the layers run with the kernels of `rekindle-kernels`, which pass what other backends hold to Burn's own
 //! operations: agreement shows both.
@@ -9,6 +9,7 @@
 mod capture;
 mod common;
 mod gpm;
+mod intrinsic_dimension;
 mod layer_inputs;
 
 use burn::module::{Module, ModuleVisitor, Param};

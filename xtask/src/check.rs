@@ -22,7 +22,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit> {
     let mut steps: Vec<(&str, Vec<&str>)> = vec![
         ("fmt", vec!["fmt", "--all", "--check"]),
         ("clippy", vec!["clippy", "--all-targets", "--quiet", "--", "-D", "warnings"]),
-        ("doc", vec!["doc", "--no-deps", "--quiet"]),
+        // Elsewhere the features of libraries are turned on by dev-dependencies, which docs are built without.
+        ("doc", vec!["doc", "--no-deps", "--quiet", "--features", "rekindle-intrinsic-dimension/burn"]),
     ];
     if !arguments.no_tests {
         steps.push(("test", vec!["test"]));

@@ -197,6 +197,83 @@ pub enum IdError {
     /// Threads could not be started.
     #[error("could not start {0} threads")]
     Threads(usize),
+    /// A tensor could not be read from its device.
+    #[cfg(feature = "burn")]
+    #[error("a tensor could not be read from its device: {0}")]
+    Device(String),
+    /// An integer of a tensor has no equal in `f32`.
+    #[cfg(feature = "burn")]
+    #[error(
+        "integers must be at most 2^24 in size to be `f32` exactly, got {value} in row {row}, column {column}; make a float tensor of them"
+    )]
+    NotExact {
+        /// Row of the first such value.
+        row: usize,
+        /// Its column.
+        column: usize,
+        /// The value.
+        value: f64,
+    },
+    /// A device multiplies in a way that says nothing about distances.
+    #[cfg(feature = "burn")]
+    #[error(
+        "this device's products have {found:e} for {expected:e} {at}, and candidates can be told only where sums are \
+         those of `f32`; search on the CPU, without `on`, or on another device"
+    )]
+    Products {
+        /// Which product.
+        at: &'static str,
+        /// What it is, up to the rounding that is allowed for.
+        expected: f64,
+        /// What the device gave.
+        found: f64,
+    },
+    /// Layers whose input was not seen.
+    #[cfg(feature = "burn")]
+    #[error(
+        "no input of {} was seen: call them by `Layer::run`, take `capture_layers` (feature `capture`), or leave them out by \
+         `LayerFeatures::of`", .0.join(", ")
+    )]
+    Unseen(Vec<String>),
+    /// No layer is left to look at.
+    #[cfg(feature = "burn")]
+    #[error(
+        "the model has no layer that was chosen and gets an input; `LayerFeatures::new` takes every Linear, Conv1d and Conv2d"
+    )]
+    NoLayers,
+    /// A layer's input has no row for each sample.
+    #[cfg(feature = "burn")]
+    #[error(
+        "the first dimension of a layer's input must be the {samples} samples of the batch, got {shape:?}; do not fold other \
+         dimensions into it, or leave the layer out"
+    )]
+    NotSamples {
+        /// Samples of the batch.
+        samples: usize,
+        /// Shape of the input.
+        shape: Vec<usize>,
+    },
+    /// A layer got inputs of several sizes.
+    #[cfg(feature = "burn")]
+    #[error(
+        "points must have the {expected} columns of the batches before, got {found}; use one size of images or sequences, or \
+         `Positions::Mean`"
+    )]
+    Positions {
+        /// Columns of the batches before.
+        expected: usize,
+        /// Columns of this batch.
+        found: usize,
+    },
+    /// What is wrong with one of the layers.
+    #[cfg(feature = "burn")]
+    #[error("layer {path}: {error}")]
+    Layer {
+        /// Path of the layer in the model.
+        path: String,
+        /// What is wrong.
+        error: Box<IdError>,
+    },
 }
 
 /// `value` if `valid`, else the error that names the setting and its rule.

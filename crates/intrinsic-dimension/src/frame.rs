@@ -15,6 +15,8 @@ pub(crate) const BLOCK: usize = 1024;
 const DEPTH: usize = 1024;
 /// Unit roundoff of `f32`.
 const UNIT: f64 = 1.0 / (1u32 << 24) as f64;
+/// What is added to ε beside the error of the products.
+const OTHERS: f64 = 12.0 * UNIT;
 
 /// The coordinates y = scale (x - center) in `f32`, |y| ≤ 1, in which products are taken.
 ///
@@ -80,11 +82,35 @@ impl Frame {
         let terms = (DEPTH.min(center.len()) + center.len().div_ceil(DEPTH) + 2) as f64;
         Ok(Self {
             scale: (-largest.log2().ceil()).exp2(),
-            epsilon: terms * UNIT / (1.0 - terms * UNIT) + 12.0 * UNIT,
+            epsilon: terms * UNIT / (1.0 - terms * UNIT) + OTHERS,
             tiny: (center.len() + 8) as f64 * (-125.0_f64).exp2(),
             slack: (-22.0_f64).exp2() + center.len() as f64 * (-52.0_f64).exp2(),
             center,
         })
+    }
+
+    /// The same frame for products that are computed elsewhere, with errors of up to `relative` Σ |aᵢ bᵢ| + `absolute`.
+    #[cfg(feature = "burn")]
+    pub(crate) fn with_products(self, relative: f64, absolute: f64) -> Self {
+        let tiny = self.tiny + 2.0 * absolute;
+        Self { epsilon: relative + OTHERS, tiny, ..self }
+    }
+
+    /// The product of two points as it should be, and how far a computed one may be from it.
+    #[cfg(feature = "burn")]
+    pub(crate) fn product<T: Scalar>(&self, a: &[T], b: &[T]) -> (f64, f64) {
+        let (mut product, mut norms) = (0.0, 0.0);
+        for ((a, b), center) in a.iter().zip(b).zip(&self.center) {
+            let (a, b) = (f64::from(self.place(*a, *center)), f64::from(self.place(*b, *center)));
+            product += a * b;
+            norms += a * a + b * b;
+        }
+        (product, (self.epsilon * norms + self.tiny) / 2.0)
+    }
+
+    #[cfg(feature = "burn")]
+    pub(crate) fn dim(&self) -> usize {
+        self.center.len()
     }
 
     pub(crate) fn side<'a, T: Scalar>(&self, points: &'a Points<'a, T>) -> Side<'a, T> {
@@ -143,7 +169,13 @@ impl Frame {
         }
     }
 
-    fn pack<T: Scalar>(&self, points: &Points<'_, T>, rows: Range<usize>, columns: Range<usize>, into: &mut Vec<f32>) {
+    pub(crate) fn pack<T: Scalar>(
+        &self,
+        points: &Points<'_, T>,
+        rows: Range<usize>,
+        columns: Range<usize>,
+        into: &mut Vec<f32>,
+    ) {
         into.clear();
         let center = &self.center[columns.clone()];
         for i in rows {

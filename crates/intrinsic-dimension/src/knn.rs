@@ -25,7 +25,7 @@ pub struct Progress {
 /// Candidates come from products of blocks in `f32`, and distances from direct differences in `f64`. A candidate is
 /// dropped only if its `f32` distance exceeds that of the k-th neighbor by more than the rounding error can be, so the result is that of `f64`
 /// alone: it depends neither on the block size nor on the number of threads. Memory beside the data is O(n k) for the
-/// table and O(block² + block · 1024) for each thread.
+/// table and O(block² + block · 1024) for each thread. With the feature `burn`, `Knn::on` takes the products from a device.
 ///
 /// ```
 /// use rekindle_intrinsic_dimension::{Duplicates, Knn, Points};

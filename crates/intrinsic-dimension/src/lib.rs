@@ -22,6 +22,8 @@ mod pca;
 mod points;
 mod spectrum;
 mod table;
+#[cfg(feature = "burn")]
+mod tensor;
 mod two_nn;
 
 pub use bootstrap::{Bootstrap, Interval};
@@ -40,4 +42,6 @@ pub use pca::{LocalPca, Pca, Spectrum};
 pub use points::{Points, Scalar};
 pub use spectrum::SpectrumRule;
 pub use table::KnnTable;
+#[cfg(feature = "burn")]
+pub use tensor::{DeviceKnn, LayerFeatures, Positions};
 pub use two_nn::{TwoNn, TwoNnMethod};

@@ -152,6 +152,11 @@ impl<'a, T: Scalar> Points<'a, T> {
         Ok(Points { values: Cow::Owned(values), n: rows.len(), dim: self.dim })
     }
 
+    #[cfg(feature = "burn")]
+    pub(crate) fn into_values(self) -> Vec<T> {
+        self.values.into_owned()
+    }
+
     /// The same points, borrowed from this one.
     pub(crate) fn reborrow(&self) -> Points<'_, T> {
         Points { values: Cow::Borrowed(&self.values), n: self.n, dim: self.dim }

@@ -140,8 +140,8 @@ pub fn frozen<M: Module>(module: &M) -> HashSet<ParamId> {
     frozen.0
 }
 
-/// Whether `Layer::run` reports the inputs of this weight.
-fn reports(weight: &Parameter) -> bool {
+/// Whether [`Layer::run`](super::Layer::run) reports the inputs of this weight, which it does of `Linear`, `Conv1d` and `Conv2d`.
+pub fn reports(weight: &Parameter) -> bool {
     // The factors that Burn's LoRA adds to a layer are at longer paths, with the same owner.
     let own = weight.path.rsplit('.').next() == Some("weight");
     own && matches!(weight.module.as_str(), "Linear" | "Conv1d" | "Conv2d")

@@ -72,7 +72,7 @@ impl<const D: usize> Layer<D> for Linear {
         report(|| {
             let width = input.dims()[D - 1];
             let rows = input.clone().inner().reshape([-1, width as i32]);
-            observed(self.weight.id, LayerInput::Linear(rows))
+            observed(self.weight.id, &input, LayerInput::Linear(rows))
         });
         gradient_input::scoped(self, &input).unwrap_or_else(|| self.forward(input))
     }
@@ -94,7 +94,7 @@ impl Layer<3> for Conv1d {
                 dilation: [self.dilation],
                 groups: self.groups,
             };
-            observed(self.weight.id, LayerInput::Conv1d(input.clone().inner(), geometry))
+            observed(self.weight.id, &input, LayerInput::Conv1d(input.clone().inner(), geometry))
         });
         self.forward_fast(input)
     }
@@ -116,7 +116,7 @@ impl Layer<4> for Conv2d {
                 dilation: self.dilation,
                 groups: self.groups,
             };
-            observed(self.weight.id, LayerInput::Conv2d(input.clone().inner(), geometry))
+            observed(self.weight.id, &input, LayerInput::Conv2d(input.clone().inner(), geometry))
         });
         self.forward_fast(input)
     }
@@ -134,8 +134,8 @@ impl Layer<4> for MaxPool2d {
     }
 }
 
-fn observed(weight: ParamId, input: LayerInput) -> Observation {
-    Observation { weight, input }
+fn observed<const D: usize>(weight: ParamId, got: &Tensor<D>, input: LayerInput) -> Observation {
+    Observation { weight, shape: got.dims().to_vec(), input }
 }
 
 /// Burn's rule for `Same` padding, which it keeps to itself: an odd zero goes to the end.

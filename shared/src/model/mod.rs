@@ -46,7 +46,7 @@ mod walk;
 pub use capture::{ReplayError, capture_layers};
 pub use classifier::Classifier;
 pub use copy::deep_copy;
-pub use coverage::{UnobservedError, frozen, layer_weights, require_observed, unobserved};
+pub use coverage::{UnobservedError, frozen, layer_weights, reports, require_observed, unobserved};
 pub use flat::{flat, sum, total};
 pub use gradient_input::with_gradient_inputs;
 pub use layer::{Geometry, Layer, LayerInput};

@@ -9,6 +9,8 @@ use super::LayerInput;
 pub struct Observation {
     /// Identifier of the layer's weight. A layer called twice gives two observations, and so do layers with tied weights.
     pub weight: ParamId,
+    /// Shape of the input as the layer got it, which [`LayerInput::Linear`] doesn't keep. The first dimension is that of the batch.
+    pub shape: Vec<usize>,
     /// The input, off the autodiff graph and on the device where it was.
     pub input: LayerInput,
 }

@@ -73,9 +73,10 @@ pub fn capture_layers<M: Module, const D: usize, K: Autodiff, const R: usize>(
         for operation in graph.graph.operations {
             if let Some(call) = Call::of(&operation)
                 && let Some(weight) = weights.get(&call.weight.id)
+                && let shape = call.input.shape.to_vec()
                 && let Some(input) = input_of(call, &mut replay, &device)
             {
-                seen.push(Observation { weight: *weight, input });
+                seen.push(Observation { weight: *weight, shape, input });
             }
             replay.carry_out(operation);
         }
