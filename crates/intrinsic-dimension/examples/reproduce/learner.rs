@@ -8,7 +8,7 @@ use crate::labels::Labeled;
 use crate::network::Network;
 
 /// SGD as in the paper's networks, with as many steps for every number of images.
-const STEPS: usize = 1000;
+const STEPS: usize = 800;
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "kebab-case")]

@@ -1,3 +1,4 @@
+use pulp::Arch;
 use rayon::prelude::*;
 
 use super::shapes::normal;
@@ -102,17 +103,29 @@ impl ImageGenerator {
         let d = latents.dim();
         setting("d", "at most the latent size", d as f64, d <= self.latent)?;
         let mut values = vec![0.0_f32; latents.n() * self.size.pixels()];
+        let arch = Arch::new();
         values.par_chunks_mut(self.size.pixels()).enumerate().for_each(|(i, image)| {
-            // Divided by the norm of d unit normals, so that images of every d have one contrast.
-            let scale = 1.0 / (d as f64).sqrt();
-            let unit = |(weights, bias): (&[f64], &f64)| (scale * dot(&weights[..d], latents.row(i)) + bias).max(0.0);
-            let hidden: Vec<f64> = self.first.chunks(self.latent).zip(&self.first_bias).map(unit).collect();
-            for ((pixel, weights), bias) in image.iter_mut().zip(self.second.chunks(self.hidden)).zip(&self.second_bias)
-            {
-                *pixel = (1.0 / (1.0 + (-dot(weights, &hidden) - bias).exp())) as f32;
-            }
+            arch.dispatch(
+                #[inline(always)]
+                || self.draw(latents.row(i), image),
+            );
         });
         Points::from_vec(values, latents.n(), self.size.pixels())
+    }
+
+    /// Inlined, so that it is compiled for the vector unit.
+    #[inline(always)]
+    fn draw(&self, latent: &[f64], image: &mut [f32]) {
+        let d = latent.len();
+        // Divided by the norm of d unit normals, so that images of every d have one contrast.
+        let scale = 1.0 / (d as f64).sqrt();
+        let mut hidden = Vec::with_capacity(self.hidden);
+        for (weights, bias) in self.first.chunks(self.latent).zip(&self.first_bias) {
+            hidden.push((scale * dot(&weights[..d], latent) + bias).max(0.0));
+        }
+        for ((pixel, weights), bias) in image.iter_mut().zip(self.second.chunks(self.hidden)).zip(&self.second_bias) {
+            *pixel = (1.0 / (1.0 + (-dot(weights, &hidden) - bias).exp())) as f32;
+        }
     }
 
     /// `n` images of dimension at most `d`.
