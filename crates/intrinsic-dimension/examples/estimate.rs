@@ -14,6 +14,7 @@
 use std::error::Error;
 use std::io::Read;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use rekindle_intrinsic_dimension::{Bootstrap, Curve, Duplicates, Knn, Mle, Points, Progress, TwoNn};
 
@@ -50,7 +51,9 @@ fn run() -> Result<(), Box<dyn Error>> {
         }
     };
     let search = Knn::new(KS[KS.len() - 1]).with_duplicates(Duplicates::Remove).with_progress(&progress);
+    let start = Instant::now();
     let table = search.search(&points)?;
+    eprintln!("neighbors in {:.2} s", start.elapsed().as_secs_f64());
     println!("{} rows of {} bytes, {} copies left out", points.n(), points.dim(), table.n_duplicates());
     println!("{:>4} {:>8} {:>18} {:>14}", "k", "MLE", "95 %", "authors' code");
     let curve = Curve::over_k(&KS, |k| Mle::new().with_k(k).fit(&table), Some(&Bootstrap::new()))?;
