@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+pub mod attention;
 pub mod backend;
 #[cfg(feature = "continual")]
 pub mod continual;

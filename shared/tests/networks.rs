@@ -2,11 +2,12 @@
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::optim::GradientsParams;
-use burn::tensor::{DType, Device, Distribution, Tensor};
+use burn::tensor::{DType, Device, Distribution, Int, Tensor};
 use proptest::prelude::*;
 use rekindle_shared::model::{Classifier, ParameterKind, init_seeded, parameters, select, try_init_seeded};
 use rekindle_shared::networks::{
-    Mlp, MlpConfig, NetworkError, ResNetConfig, Shortcut, SmallCnnConfig, WideResNetConfig,
+    DecoderConfig, Mlp, MlpConfig, NetworkError, ResNetConfig, Shortcut, SmallCnnConfig, SoftmaxAttentionConfig,
+    WideResNetConfig,
 };
 
 /// Number of trainable values: running statistics don't count.
@@ -213,6 +214,29 @@ fn configurations_that_make_no_network_are_refused() {
     }
     let message = ResNetConfig::new().with_depth(9).init(&device).unwrap_err().to_string();
     assert_eq!(message, "depth must be 6n + 2 with n at least 1, got 9");
+}
+
+#[test]
+fn a_decoder_with_causal_attention_sees_no_later_token() {
+    let device = Device::flex();
+    let config = DecoderConfig::new(5, 8).with_d_model(8).with_n_layers(2);
+    let build = |heads| {
+        try_init_seeded(1, &device, |device| {
+            config.init(|_| SoftmaxAttentionConfig::new(8, heads).init(device), device)
+        })
+    };
+    let decoder = build(2).unwrap();
+    let logits = |tokens: [i32; 4]| decoder.forward(Tensor::<1, Int>::from_data(tokens, &device).unsqueeze()).unwrap();
+    let [a, b] = [[1, 2, 3, 4], [1, 2, 3, 0]].map(logits);
+    assert_eq!(a.dims(), [1, 4, 5]);
+    let change = (a - b).abs().max_dim(2).into_data().iter::<f32>().collect::<Vec<_>>();
+    assert!(change[..3].iter().all(|change| *change < 1e-6) && change[3] > 1e-3, "{change:?}");
+
+    let message = build(3).unwrap_err().to_string();
+    assert_eq!(message, "n_heads must divide d_model, got 3 heads and d_model = 8");
+    let attention = |_| SoftmaxAttentionConfig::new(8, 2).init(&device);
+    let error = DecoderConfig::new(0, 8).init(attention, &device).unwrap_err();
+    assert_eq!(error, NetworkError::Zero { what: "n_tokens" });
 }
 
 #[test]

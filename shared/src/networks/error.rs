@@ -33,6 +33,14 @@ pub enum NetworkError {
         /// The smallest side that works.
         least: usize,
     },
+    /// Heads that do not divide the model.
+    #[error("n_heads must divide d_model, got {n_heads} heads and d_model = {d_model}")]
+    IndivisibleHeads {
+        /// Width of the model.
+        d_model: usize,
+        /// Number of heads.
+        n_heads: usize,
+    },
     /// A dropout probability outside of [0, 1).
     #[error("dropout must be at least 0 and below 1, got {0}")]
     Dropout(f64),

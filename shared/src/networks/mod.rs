@@ -6,6 +6,7 @@
 //! | [`SmallCnn`] | two convolutions, for experiments on a CPU | 105,914 at its defaults with 1x28x28 images |
 //! | [`ResNet`] | ResNet-20, -32, ... for CIFAR (He et al. 2016, §4.2) | 269,722 and 464,154 |
 //! | [`WideResNet`] | WRN-28-10 (Zagoruyko and Komodakis 2016) | 36,479,194 |
+//! | [`Decoder`] | decoder-only transformer with attention of any kind | by its widths |
 //!
 //! All call their layers through [`Layer::run`](crate::model::Layer::run), and draw every parameter in `init`, from the
 //! device's generator: [`init_seeded`](crate::model::init_seeded) makes the weights a function of a seed.
@@ -13,7 +14,7 @@
 //! Weights start as He et al. 2015 have it for ReLU: normal with mean 0 and variance 2 / fan, where fan is the number
 //! of inputs of a linear layer and of outputs of a convolution (kernel elements times output channels). Biases start
 //! at 0, except in the last linear layer of the convolutional networks, which starts as PyTorch's do: weights and
-//! biases uniform in ±1/√in.
+//! biases uniform in ±1/√in. Linear layers of the decoder start as Xavier's uniform ones.
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};
@@ -30,6 +31,7 @@ mod error;
 mod mlp;
 mod resnet;
 mod small_cnn;
+mod transformer;
 mod weights;
 mod wide_resnet;
 
@@ -37,5 +39,6 @@ pub use error::NetworkError;
 pub use mlp::{Mlp, MlpConfig};
 pub use resnet::{BasicBlock, Projection, ResNet, ResNetConfig, Shortcut};
 pub use small_cnn::{ConvBlock, SmallCnn, SmallCnnConfig};
+pub use transformer::{Decoder, DecoderBlock, DecoderConfig, SelfAttention, SoftmaxAttention, SoftmaxAttentionConfig};
 pub use weights::{WeightFile, WeightsError, load_weights, save_weights};
 pub use wide_resnet::{WideBlock, WideResNet, WideResNetConfig};

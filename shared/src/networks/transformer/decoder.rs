@@ -1,0 +1,153 @@
+use burn::config::Config;
+use burn::module::Module;
+use burn::nn::{Embedding, EmbeddingConfig, Initializer, LayerNorm, LayerNormConfig, Linear};
+use burn::tensor::activation::relu;
+use burn::tensor::{Device, Int, Tensor};
+
+use super::SelfAttention;
+use crate::model::{Layer, initialized};
+use crate::networks::NetworkError;
+use crate::networks::blocks::linear;
+use crate::networks::error::positive;
+
+/// Configuration of a [`Decoder`].
+#[derive(Config, Debug)]
+pub struct DecoderConfig {
+    /// Different tokens.
+    pub n_tokens: usize,
+    /// Longest sequence.
+    pub max_length: usize,
+    /// Width. Default 64.
+    #[config(default = 64)]
+    pub d_model: usize,
+    /// Blocks. Default 2.
+    #[config(default = 2)]
+    pub n_layers: usize,
+    /// Width between the two linear layers of a block, in units of `d_model`. Default 4.
+    #[config(default = 4)]
+    pub expansion: usize,
+}
+
+/// A decoder-only transformer with attention of any kind: learned positions, norms before each part of a block, ReLU.
+///
+/// Whether it is causal is up to its attention.
+///
+/// ```
+/// use burn::tensor::{Device, Int, Tensor};
+/// use rekindle_shared::networks::{DecoderConfig, SoftmaxAttentionConfig};
+///
+/// let device = Device::flex();
+/// let config = DecoderConfig::new(10, 32);
+/// let decoder = config.init(|_layer| SoftmaxAttentionConfig::new(64, 4).init(&device), &device)?;
+/// let tokens = Tensor::<2, Int>::zeros([2, 32], &device);
+/// assert_eq!(decoder.forward(tokens)?.dims(), [2, 32, 10]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Module, Debug)]
+pub struct Decoder<A: Module> {
+    /// Of tokens.
+    pub tokens: Embedding,
+    /// Of positions.
+    pub positions: Embedding,
+    /// In order.
+    pub blocks: Vec<DecoderBlock<A>>,
+    /// Before the logits.
+    pub norm: LayerNorm,
+    /// To the logits.
+    pub head: Linear,
+}
+
+/// x + attention(norm(x)), then x + linear(relu(linear(norm(x)))).
+#[derive(Module, Debug)]
+pub struct DecoderBlock<A: Module> {
+    /// Before attention.
+    pub attention_norm: LayerNorm,
+    /// Attention with layers of its own.
+    pub attention: A,
+    /// Before the linear layers.
+    pub norm: LayerNorm,
+    /// To the wide layer, and back.
+    pub linears: [Linear; 2],
+}
+
+impl DecoderConfig {
+    /// Builds the network, with the attention that `attention` makes for each layer, and draws its weights.
+    ///
+    /// # Errors
+    ///
+    /// Those of `attention`, and [`NetworkError`] for a size of 0.
+    pub fn init<A: SelfAttention, E: From<NetworkError>>(
+        &self,
+        mut attention: impl FnMut(usize) -> Result<A, E>,
+        device: &Device,
+    ) -> Result<Decoder<A>, E> {
+        for (what, value) in [
+            ("n_tokens", self.n_tokens),
+            ("max_length", self.max_length),
+            ("d_model", self.d_model),
+            ("n_layers", self.n_layers),
+            ("expansion", self.expansion),
+        ] {
+            positive(what, value)?;
+        }
+        let (d_model, wide) = (self.d_model, self.expansion * self.d_model);
+        let xavier = Initializer::XavierUniform { gain: 1.0 };
+        let embedding = |n| {
+            let normal = Initializer::Normal { mean: 0.0, std: 0.5 };
+            EmbeddingConfig::new(n, d_model).with_initializer(normal).init(device)
+        };
+        let norm = || LayerNormConfig::new(d_model).init(device);
+        let block = |layer| {
+            Ok(DecoderBlock {
+                attention_norm: norm(),
+                attention: attention(layer)?,
+                norm: norm(),
+                linears: [[d_model, wide], [wide, d_model]].map(|widths| linear(widths, true, &xavier, device)),
+            })
+        };
+        Ok(initialized(Decoder {
+            tokens: embedding(self.n_tokens),
+            positions: embedding(self.max_length),
+            blocks: (0..self.n_layers).map(block).collect::<Result<_, E>>()?,
+            norm: norm(),
+            head: linear([d_model, self.n_tokens], true, &xavier, device),
+        }))
+    }
+}
+
+impl<A: SelfAttention> Decoder<A> {
+    /// Logits of the token that each position predicts.
+    ///
+    /// # Shapes
+    ///
+    /// - `tokens`: `[batch, length]`, at most `max_length` long
+    /// - output: `[batch, length, n_tokens]`
+    ///
+    /// # Errors
+    ///
+    /// Those of the attention.
+    pub fn forward(&self, tokens: Tensor<2, Int>) -> Result<Tensor<3>, A::Error> {
+        let length = tokens.dims()[1];
+        let places = Tensor::<1, Int>::arange(0..length as i64, &tokens.device()).unsqueeze::<2>();
+        let mut x = self.tokens.forward(tokens) + self.positions.forward(places);
+        for block in &self.blocks {
+            x = block.forward(x)?;
+        }
+        Ok(self.head.run(self.norm.forward(x)))
+    }
+}
+
+impl<A: SelfAttention> DecoderBlock<A> {
+    /// # Shapes
+    ///
+    /// - `x`, output: `[batch, length, d_model]`
+    ///
+    /// # Errors
+    ///
+    /// Those of the attention.
+    pub fn forward(&self, x: Tensor<3>) -> Result<Tensor<3>, A::Error> {
+        let x = x.clone() + self.attention.attend(self.attention_norm.forward(x))?;
+        let hidden = relu(self.linears[0].run(self.norm.forward(x.clone())));
+        Ok(x + self.linears[1].run(hidden))
+    }
+}
