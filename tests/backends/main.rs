@@ -1,4 +1,4 @@
-//! Agreement of the backends: the same steps of SAM, Tent and GPM on flex, ndarray and wgpu, and the same neighbors.
+//! Agreement of the backends: the same steps of SAM, Tent and GPM on flex, ndarray and wgpu, the same neighbors and the same attention.
 //!
 //! On flex the layers run with the kernels of `rekindle-kernels`, which pass what other backends hold to Burn's own
 //! operations: agreement shows both.
@@ -11,6 +11,7 @@ mod common;
 mod gpm;
 mod intrinsic_dimension;
 mod layer_inputs;
+mod performer;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::nn::loss::CrossEntropyLossConfig;

@@ -1,0 +1,48 @@
+//! Reproduces the experiments of "Rethinking Attention with Performers".
+//!
+//! `cargo xtask reproduce performer` runs them all; this binary lists the cells and runs one at a time.
+
+mod attention;
+mod estimate;
+mod grid;
+mod kernel;
+mod recall;
+mod run;
+mod smoke;
+mod speed;
+mod vectors;
+
+use std::process::ExitCode;
+
+use rekindle_harness::worker::{self, Context, Environment, Failure, Outcome, Reproduction};
+use rekindle_harness::{Cell, Tier, build_info};
+use rekindle_shared::backend;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    worker::main(include_str!("../../paper.toml"), build_info!(), &Performer)
+}
+
+struct Performer;
+
+impl Reproduction for Performer {
+    fn cells(&self, tier: Tier, seeds: Option<u64>) -> Vec<Cell> {
+        match tier {
+            Tier::Smoke => smoke::cells(seeds),
+            // Not yet.
+            Tier::Small | Tier::Paper => Vec::new(),
+        }
+    }
+
+    fn environment(&self, backend: &str) -> Result<Environment, Failure> {
+        let device = backend::open(backend).map_err(Failure::backend)?;
+        Ok(Environment { device: backend::describe(&device), features: backend::features() })
+    }
+
+    fn run(&self, cell: &Cell, context: &Context) -> Result<Outcome, Failure> {
+        let device = backend::open(&context.backend).map_err(Failure::backend)?;
+        run::run(cell, context, &device)
+    }
+}

@@ -1,0 +1,130 @@
+//! Which scales keep the causal sums within f32, and where they have to change.
+//!
+//! A score is Σᵣ exp(bₜᵣ + aᵢᵣ). Any scale Mᵣ of a feature cancels in exp(aᵢᵣ - Mᵣ) exp(bₜᵣ + Mᵣ). For the tokens of a
+//! segment M is the largest exponent of the keys up to its end, rounded up, so that no key's feature exceeds 1; that key may come later than a query.
+//! A query t has a feature r of share 1/r or more, and a key with exp(aᵢᵣ - Mᵣ) ≥ exp(-spread), spread being how far M rises in the
+//! segment after its first key. With a spread of 60 nats no denominator comes near the smallest f32, and what underflows, 87 nats
+//! below, is less than 1e-11 of it. A segment with a larger spread is halved, down to a token, whose spread is 0. Scales are whole
+//! numbers, so that adding and subtracting them rounds little, and outputs hardly depend on which of them was taken.
+
+use std::ops::Range;
+
+use burn::tensor::{DType, Tensor};
+
+use crate::PerformerError;
+use crate::features::Keys;
+
+/// Nats that the scales may rise within a segment.
+const SPREAD: f64 = 60.0;
+/// The scale where nothing was seen. Finite, so that differences are.
+pub(crate) const UNSEEN: f32 = -1e30;
+/// The exponent of a masked key: below every scale, so that its features are 0 whatever the scale.
+pub(crate) const MASKED: f32 = -1e32;
+
+/// Tokens that share their scales.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    pub(crate) tokens: Range<usize>,
+    /// `[rows, 1, r]` or `[rows, 1, 1]`, without gradient.
+    pub(crate) scale: Tensor<3>,
+}
+
+/// Segments of at most `length` tokens for keys that come after those of scale `before`; `sums` are read back with the spreads
+/// and have to be finite.
+pub(crate) fn segments(
+    keys: &Keys,
+    masked: bool,
+    before: &Tensor<3>,
+    length: usize,
+    sums: Vec<(&'static str, Tensor<1>)>,
+) -> Result<Vec<Segment>, PerformerError> {
+    let log = keys.log.clone().inner();
+    let n_tokens = log.dims()[1];
+    let (segments, spreads) = scan(&log, masked, 0..n_tokens, before.clone(), length);
+    if n_tokens == 1 && sums.is_empty() {
+        return Ok(segments);
+    }
+    let (names, sums): (Vec<_>, Vec<_>) = sums.into_iter().unzip();
+    let spreads = read(spreads.into_iter().chain(sums).collect());
+    let (spreads, sums) = spreads.split_at(segments.len());
+    if let Some((name, _)) = names.iter().zip(sums).find(|(_, sum)| !sum.is_finite()) {
+        return Err(PerformerError::NonFinite(name));
+    }
+    let mut before = before.clone();
+    let mut done = Vec::new();
+    for (segment, &spread) in segments.into_iter().zip(spreads) {
+        let scale = segment.scale.clone();
+        halve(&log, masked, segment, spread, before, &mut done)?;
+        before = scale;
+    }
+    Ok(done)
+}
+
+/// The segment, in pieces if its scales rise too far.
+fn halve(
+    log: &Tensor<3>,
+    masked: bool,
+    segment: Segment,
+    spread: f64,
+    before: Tensor<3>,
+    done: &mut Vec<Segment>,
+) -> Result<(), PerformerError> {
+    if spread.is_nan() {
+        return Err(PerformerError::NonFinite("the exponents of keys"));
+    }
+    if spread <= SPREAD || segment.tokens.len() == 1 {
+        done.push(segment);
+        return Ok(());
+    }
+    let (halves, spreads) = scan(log, masked, segment.tokens.clone(), before.clone(), segment.tokens.len().div_ceil(2));
+    let mut before = before;
+    for (half, spread) in halves.into_iter().zip(read(spreads)) {
+        let scale = half.scale.clone();
+        halve(log, masked, half, spread, before, done)?;
+        before = scale;
+    }
+    Ok(())
+}
+
+/// Pieces of `length` tokens with the scales at their ends and their spreads, each `[1]`.
+fn scan(
+    log: &Tensor<3>,
+    masked: bool,
+    tokens: Range<usize>,
+    before: Tensor<3>,
+    length: usize,
+) -> (Vec<Segment>, Vec<Tensor<1>>) {
+    let mut before = before;
+    let mut segments = Vec::new();
+    let mut spreads = Vec::new();
+    for start in tokens.clone().step_by(length) {
+        let end = (start + length).min(tokens.end);
+        let piece = log.clone().narrow(1, start, end - start);
+        let scale = largest(piece.clone()).ceil().max_pair(before.clone());
+        // The first key, or where it may be masked, the smallest exponent of those that are not.
+        let first = match masked {
+            false => piece.narrow(1, 0, 1),
+            true => piece.clone().mask_fill(piece.lower_elem(UNSEEN), -MASKED).min_dim(1),
+        };
+        spreads.push((scale.clone() - before.max_pair(first)).max());
+        segments.push(Segment { tokens: start..end, scale: scale.clone() });
+        before = scale;
+    }
+    (segments, spreads)
+}
+
+/// The largest of each column, `[rows, 1, width]`. Halves are compared with each other first, at the speed of the CPU's vectors.
+fn largest(mut x: Tensor<3>) -> Tensor<3> {
+    const FEW: usize = 128;
+    while x.dims()[1] > FEW {
+        let n = x.dims()[1];
+        // An odd one in the middle is in both.
+        x = x.clone().narrow(1, 0, n.div_ceil(2)).max_pair(x.narrow(1, n / 2, n.div_ceil(2)));
+    }
+    x.max_dim(1)
+}
+
+fn read(numbers: Vec<Tensor<1>>) -> Vec<f64> {
+    let numbers = numbers.into_iter().map(|number| number.cast(DType::F32)).collect();
+    Tensor::cat(numbers, 0).into_data().iter::<f64>().collect()
+}

@@ -1,0 +1,143 @@
+use std::path::Path;
+
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use rekindle_shared::state::{self, Fields};
+
+use crate::PerformerError;
+use crate::scale::UNSEEN;
+
+/// What causal attention has seen, in a size that does not grow: the sums Σ φ(kᵢ) [vᵢ, 1]ᵀ and the scales of their features.
+///
+/// Its gradient goes back through the calls that made it; [`detach`](Self::detach) cuts it off.
+#[derive(Debug, Clone)]
+pub struct FavorState {
+    /// `[rows, 1, r]` or `[rows, 1, 1]`
+    pub(crate) scale: Tensor<3>,
+    /// `[rows, r, d_value + 1]`
+    pub(crate) sums: Tensor<3>,
+    pub(crate) n_tokens: usize,
+    pub(crate) batch: usize,
+}
+
+/// Layout: these eight bytes; batch, heads, features, d_value, width of the scales, number of tokens; then scales and sums, each
+/// with the length of the bytes before them, as f32. Other numbers are u64, all little-endian.
+const MAGIC: &[u8; 8] = b"RKFAVOR\x01";
+
+impl FavorState {
+    pub(crate) fn unseen([batch, heads, r, d_value]: [usize; 4], scale_width: usize, device: &Device) -> Self {
+        let rows = batch * heads;
+        Self {
+            scale: Tensor::full([rows, 1, scale_width], UNSEEN, device).inner(),
+            sums: Tensor::zeros([rows, r, d_value + 1], device),
+            n_tokens: 0,
+            batch,
+        }
+    }
+
+    /// Tokens seen, masked ones among them.
+    pub fn n_tokens(&self) -> usize {
+        self.n_tokens
+    }
+
+    /// The same state, through which no gradient goes.
+    #[must_use]
+    pub fn detach(self) -> Self {
+        Self { sums: self.sums.detach(), ..self }
+    }
+
+    /// The state as bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let [rows, r, width] = self.sums.dims();
+        let mut bytes = MAGIC.to_vec();
+        let numbers = [self.batch, rows / self.batch, r, width - 1, self.scale.dims()[2], self.n_tokens];
+        numbers.iter().for_each(|&number| bytes.extend((number as u64).to_le_bytes()));
+        for tensor in [&self.scale, &self.sums] {
+            let values = tensor.to_data();
+            bytes.extend(((values.shape().iter().product::<usize>() * size_of::<f32>()) as u64).to_le_bytes());
+            bytes.extend(values.iter::<f32>().flat_map(f32::to_le_bytes));
+        }
+        bytes
+    }
+
+    /// What [`to_bytes`](Self::to_bytes) gave.
+    ///
+    /// # Errors
+    ///
+    /// [`PerformerError::InvalidState`] if the bytes are truncated or something else.
+    pub fn from_bytes(bytes: &[u8], device: &Device) -> Result<Self, PerformerError> {
+        let refuse = |reason: &str| PerformerError::InvalidState(reason.into());
+        let mut fields = Fields::after(MAGIC, bytes).ok_or_else(|| refuse("it begins with other bytes"))?;
+        let mut numbers = [0; 6];
+        for number in &mut numbers {
+            *number = fields
+                .number()
+                .and_then(|number| usize::try_from(number).ok())
+                .ok_or_else(|| refuse("it is truncated"))?;
+        }
+        let [batch, heads, r, d_value, scale_width, n_tokens] = numbers;
+        let mut tensor = |shape: [Option<usize>; 3]| {
+            let values = fields.bytes().ok_or_else(|| refuse("it is truncated"))?;
+            let values: Vec<f32> =
+                values.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+            let fits = shape.iter().try_fold(1_usize, |product, size| product.checked_mul((*size)?));
+            match (fits, shape) {
+                (Some(n), [Some(a), Some(b), Some(c)]) if n == values.len() && n > 0 => {
+                    Ok(Tensor::<3>::from_data(TensorData::new(values, [a, b, c]), device))
+                }
+                _ => Err(refuse("its numbers do not fit its shape")),
+            }
+        };
+        let rows = batch.checked_mul(heads);
+        let scale = tensor([rows, Some(1), Some(scale_width)])?.inner();
+        let sums = tensor([rows, Some(r), d_value.checked_add(1)])?;
+        if !fields.rest().is_empty() {
+            return Err(refuse("it is longer than its numbers"));
+        }
+        Ok(Self { scale, sums, n_tokens, batch })
+    }
+
+    /// Writes [`to_bytes`](Self::to_bytes) to a file, which is replaced as a whole.
+    ///
+    /// # Errors
+    ///
+    /// [`PerformerError::File`] with the path and what the system said.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), PerformerError> {
+        Ok(state::write(path.as_ref(), &self.to_bytes())?)
+    }
+
+    /// Reads what [`save`](Self::save) wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`PerformerError::File`] if the file cannot be read, [`PerformerError::InvalidState`] if it holds no state.
+    pub fn load(path: impl AsRef<Path>, device: &Device) -> Result<Self, PerformerError> {
+        Self::from_bytes(&state::read(path.as_ref())?, device)
+    }
+
+    pub(crate) fn check(
+        &self,
+        [batch, heads, r, d_value]: [usize; 4],
+        scale_width: usize,
+    ) -> Result<(), PerformerError> {
+        let [rows, own_r, width] = self.sums.dims();
+        let own = [self.batch, rows / self.batch, own_r, width - 1];
+        PerformerError::unless_equal(
+            "state, as [batch, heads, features, d_value],",
+            &[batch, heads, r, d_value],
+            &own,
+        )?;
+        if self.scale.dims()[2] != scale_width {
+            return Err(PerformerError::InvalidState("it is of another kernel".into()));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn cast(self, dtype: DType) -> Self {
+        Self { scale: self.scale.cast(dtype), sums: self.sums.cast(dtype), ..self }
+    }
+
+    /// The sums for features of another scale.
+    pub(crate) fn rescaled(&self, scale: &Tensor<3>) -> Tensor<3> {
+        self.sums.clone() * (self.scale.clone() - scale.clone()).exp().transpose()
+    }
+}
