@@ -74,7 +74,8 @@ impl Scaling {
         }
         let mut measurements = BTreeMap::new();
         let mut add = |name: &str, value: f64| measurements.insert(name.to_owned(), value);
-        if let [.., before, last] = times[..] {
+        // From the last but two: of two neighbors alone the noise would be as large as what is asked for.
+        if let [.., before, _, last] = times[..] {
             let slope = |of: fn((f64, f64, f64)) -> f64| (of(last) / of(before)).ln() / (last.0 / before.0).ln();
             add("slope", slope(|times| times.2));
             add("softmax_slope", slope(|times| times.1));
@@ -102,7 +103,7 @@ fn forward(favor: Option<&Favor>, method: Method, inputs: &[Tensor<4>; 3]) -> Re
     Ok(())
 }
 
-/// Seconds, the least of so many runs that they take about a tenth of a second, three at least.
+/// Seconds, the least of so many runs that they take about 0.15 s, three at least.
 fn least(mut run: impl FnMut() -> Result<(), Failure>) -> Result<f64, Failure> {
     let mut time = || -> Result<f64, Failure> {
         let start = Instant::now();
@@ -110,7 +111,7 @@ fn least(mut run: impl FnMut() -> Result<(), Failure>) -> Result<f64, Failure> {
         Ok(start.elapsed().as_secs_f64())
     };
     let mut shortest = time()?;
-    let n = (0.1 / shortest.max(1e-6)).clamp(3.0, 50.0) as usize;
+    let n = (0.15 / shortest.max(1e-6)).clamp(3.0, 100.0) as usize;
     for _ in 0..n {
         shortest = shortest.min(time()?);
     }
