@@ -108,4 +108,10 @@ impl PerformerError {
     pub(crate) fn unless_negative(name: &'static str, value: f64) -> Result<(), Self> {
         if value >= 0.0 && value.is_finite() { Ok(()) } else { Err(Self::Negative { name, value }) }
     }
+
+    /// By sums, in which NaN and infinities stay.
+    pub(crate) fn unless_finite(names: &[&'static str], sums: &[f64]) -> Result<(), Self> {
+        let broken = names.iter().zip(sums).find(|(_, sum)| !sum.is_finite());
+        broken.map_or(Ok(()), |(name, _)| Err(Self::NonFinite(name)))
+    }
 }

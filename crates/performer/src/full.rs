@@ -5,7 +5,7 @@ use burn::tensor::{Bool, Tensor};
 use crate::causal::{by_row, with_ones};
 use crate::features::Queries;
 use crate::quotient::Quotient;
-use crate::scale::{MASKED, UNSEEN};
+use crate::scale::{MASKED, UNSEEN, read};
 use crate::{Favor, PerformerError, fast};
 
 /// The outputs; shapes as [`Favor::attend`] has checked them.
@@ -22,10 +22,7 @@ pub(crate) fn attend(
     let sums = favor.sums(&query, &key, &value);
     if !sums.is_empty() {
         let (names, sums): (Vec<_>, Vec<_>) = sums.into_iter().unzip();
-        let sums = Tensor::cat(sums, 0).into_data();
-        if let Some((_, name)) = sums.iter::<f64>().zip(names).find(|(sum, _)| !sum.is_finite()) {
-            return Err(PerformerError::NonFinite(name));
-        }
+        PerformerError::unless_finite(&names, &read(sums))?;
     }
     let mut keys = favor.keys(key);
     let masked = mask_pad.map(|mask| by_row(mask, heads, keys.log.dims()));

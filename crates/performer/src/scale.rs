@@ -47,9 +47,7 @@ pub(crate) fn segments(
     let (names, sums): (Vec<_>, Vec<_>) = sums.into_iter().unzip();
     let spreads = read(spreads.into_iter().chain(sums).collect());
     let (spreads, sums) = spreads.split_at(segments.len());
-    if let Some((name, _)) = names.iter().zip(sums).find(|(_, sum)| !sum.is_finite()) {
-        return Err(PerformerError::NonFinite(name));
-    }
+    PerformerError::unless_finite(&names, sums)?;
     let mut before = before.clone();
     let mut done = Vec::new();
     for (segment, &spread) in segments.into_iter().zip(spreads) {
@@ -124,7 +122,8 @@ fn largest(mut x: Tensor<3>) -> Tensor<3> {
     x.max_dim(1)
 }
 
-fn read(numbers: Vec<Tensor<1>>) -> Vec<f64> {
+/// Numbers of the device, in one go.
+pub(crate) fn read(numbers: Vec<Tensor<1>>) -> Vec<f64> {
     let numbers = numbers.into_iter().map(|number| number.cast(DType::F32)).collect();
     Tensor::cat(numbers, 0).into_data().iter::<f64>().collect()
 }

@@ -4,6 +4,7 @@
 mod cell;
 pub mod data;
 mod exit;
+mod grid;
 mod interval;
 mod paper;
 mod protocol;
@@ -27,6 +28,7 @@ pub mod worker;
 
 pub use cell::Cell;
 pub use exit::Exit;
+pub use grid::{CellConfig, Grid};
 pub use interval::Interval;
 pub use paper::{Better, Claim, ClaimKind, Experiment, Metric, Paper, Plot, PlotKind, Source};
 pub use protocol::{Message, Planned};

@@ -3,7 +3,6 @@
 //! `cargo xtask reproduce intrinsic-dimension` runs them all; this binary lists the cells and runs one at a time.
 
 mod estimator;
-mod grid;
 mod labels;
 mod learner;
 mod network;

@@ -1,8 +1,7 @@
 //! The paper's other data sets, from files or folders of the user's.
 
-use rekindle_harness::Cell;
+use rekindle_harness::{Cell, Grid};
 
-use crate::grid::Grid;
 use crate::sets::DataSet;
 use crate::small::table_1;
 
@@ -13,5 +12,5 @@ pub(crate) fn cells(seeds: Option<u64>) -> Vec<Cell> {
     let mut grid = Grid::new(seeds);
     table_1(&mut grid, &[DataSet::Mnist, DataSet::Svhn, DataSet::Cifar100, DataSet::Cifar10], None);
     table_1(&mut grid, &[DataSet::Celeba, DataSet::MsCoco, DataSet::Imagenet, DataSet::Images], Some(ANCHORS));
-    grid.cells
+    grid.into_cells()
 }

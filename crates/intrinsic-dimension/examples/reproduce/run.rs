@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rekindle_harness::worker::{Context, Failure, Outcome};
-use rekindle_harness::{Cell, Results};
+use rekindle_harness::{Cell, CellConfig, Results};
 use rekindle_shared::backend;
 use serde::{Deserialize, Serialize};
 
@@ -52,7 +52,7 @@ impl Config {
     }
 
     /// What is read; none for drawn data.
-    pub(crate) fn data_set(&self) -> Option<DataSet> {
+    fn data_set(&self) -> Option<DataSet> {
         match self {
             Self::Estimate { .. } | Self::Learn { .. } => None,
             Self::Images(images) => Some(images.part.set),
@@ -62,13 +62,19 @@ impl Config {
     }
 
     /// About in seconds.
-    pub(crate) fn cost(&self) -> f64 {
+    fn cost(&self) -> f64 {
         match self {
             Self::Estimate { .. } | Self::Learn { .. } => 0.1,
             Self::Pairs(_) => 20.0,
             Self::Images(images) if images.part.class.is_some() => 1.0,
             Self::Images(_) | Self::Other { .. } => 60.0,
         }
+    }
+}
+
+impl CellConfig for Config {
+    fn describe(&self, cell: Cell) -> Cell {
+        cell.costs(self.cost()).reads(self.data_set().map(DataSet::name).as_slice())
     }
 }
 

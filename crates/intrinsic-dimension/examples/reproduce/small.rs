@@ -1,10 +1,9 @@
 //! Data sets as the paper has them, and networks that learn two classes of them.
 
-use rekindle_harness::Cell;
+use rekindle_harness::{Cell, Grid};
 use rekindle_intrinsic_dimension::data::Manifold;
 
 use crate::estimator::Estimator;
-use crate::grid::Grid;
 use crate::pairs::Pairs;
 use crate::real::{Images, Part, Version};
 use crate::run::Config;
@@ -26,7 +25,7 @@ pub(crate) fn cells(seeds: Option<u64>) -> Vec<Cell> {
     noise(&mut grid);
     learning(&mut grid);
     manifolds(&mut grid);
-    grid.cells
+    grid.into_cells()
 }
 
 /// All images of each set.

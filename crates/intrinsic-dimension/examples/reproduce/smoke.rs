@@ -1,10 +1,9 @@
 //! Drawn data of known dimension, images of a random network in place of the paper's GAN, and learning curves on them.
 
-use rekindle_harness::Cell;
+use rekindle_harness::{Cell, Grid};
 use rekindle_intrinsic_dimension::data::Manifold;
 
 use crate::estimator::{Divisor, Estimator, Mean};
-use crate::grid::Grid;
 use crate::learner::Learner;
 use crate::run::Config;
 use crate::samples::{Images, Samples};
@@ -24,7 +23,7 @@ pub(crate) fn cells(seeds: Option<u64>) -> Vec<Cell> {
     resolution(&mut grid);
     noise(&mut grid);
     learning(&mut grid);
-    grid.cells
+    grid.into_cells()
 }
 
 /// Every estimator on every figure.

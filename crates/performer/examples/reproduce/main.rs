@@ -4,7 +4,6 @@
 
 mod attention;
 mod estimate;
-mod grid;
 mod kernel;
 mod recall;
 mod run;

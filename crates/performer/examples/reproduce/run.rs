@@ -1,8 +1,8 @@
 //! A cell: an estimate of the kernel or of attention, a learner, or a measurement.
 
 use burn::tensor::Device;
-use rekindle_harness::Cell;
 use rekindle_harness::worker::{Context, Failure, Outcome};
+use rekindle_harness::{Cell, CellConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::estimate::Estimate;
@@ -26,7 +26,7 @@ pub(crate) enum Config {
 
 impl Config {
     /// About in seconds.
-    pub(crate) fn cost(&self) -> f64 {
+    fn cost(&self) -> f64 {
         match self {
             Self::Scores(_) | Self::Estimate(_) => 0.2,
             Self::Recall(_) => 8.0,
@@ -35,8 +35,15 @@ impl Config {
         }
     }
 
-    pub(crate) fn measures(&self) -> bool {
+    fn measures(&self) -> bool {
         matches!(self, Self::Speed(_) | Self::Scaling(_))
+    }
+}
+
+impl CellConfig for Config {
+    fn describe(&self, cell: Cell) -> Cell {
+        let cell = cell.costs(self.cost());
+        if self.measures() { cell.exclusive() } else { cell }
     }
 }
 

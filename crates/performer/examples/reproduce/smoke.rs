@@ -1,11 +1,10 @@
 //! Drawn vectors and tokens: what the estimates are worth, what can be learned with them, what they cost.
 
-use rekindle_harness::Cell;
+use rekindle_harness::{Cell, Grid};
 use rekindle_performer::{FeatureFunction, Kernel, Projection};
 
 use crate::attention::Method;
 use crate::estimate::Estimate;
-use crate::grid::Grid;
 use crate::kernel::Scores;
 use crate::recall::Recall;
 use crate::run::Config;
@@ -17,7 +16,7 @@ pub(crate) fn cells(seeds: Option<u64>) -> Vec<Cell> {
     estimates(&mut grid);
     recall(&mut grid);
     speed(&mut grid);
-    grid.cells
+    grid.into_cells()
 }
 
 fn scores(grid: &mut Grid) {
