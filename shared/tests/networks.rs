@@ -2,12 +2,12 @@
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::optim::GradientsParams;
-use burn::tensor::{DType, Device, Distribution, Int, Tensor};
+use burn::tensor::{Bool, DType, Device, Distribution, Int, Tensor, Tolerance};
 use proptest::prelude::*;
 use rekindle_shared::model::{Classifier, ParameterKind, init_seeded, parameters, select, try_init_seeded};
 use rekindle_shared::networks::{
-    DecoderConfig, Mlp, MlpConfig, NetworkError, ResNetConfig, Shortcut, SmallCnnConfig, SoftmaxAttentionConfig,
-    WideResNetConfig,
+    DecoderConfig, DecoderError, Mlp, MlpConfig, NetworkError, ResNetConfig, SelfAttention, Shortcut, SmallCnnConfig,
+    SoftmaxAttentionConfig, WideResNetConfig,
 };
 
 /// Number of trainable values: running statistics don't count.
@@ -237,6 +237,47 @@ fn a_decoder_with_causal_attention_sees_no_later_token() {
     let attention = |_| SoftmaxAttentionConfig::new(8, 2).init(&device);
     let error = DecoderConfig::new(0, 8).init(attention, &device).unwrap_err();
     assert_eq!(error, NetworkError::Zero { what: "n_tokens" });
+}
+
+#[test]
+fn a_decoder_goes_on_from_its_state_as_if_it_had_seen_all_at_once() {
+    let device = Device::flex();
+    let attention = |_| SoftmaxAttentionConfig::new(8, 2).init(&device);
+    let decoder = DecoderConfig::new(5, 6).with_d_model(8).init(attention, &device).unwrap();
+    let tokens = Tensor::<1, Int>::from_data([1, 4, 2, 0, 3, 3], &device).unsqueeze::<2>();
+    let all = decoder.forward(tokens.clone()).unwrap();
+
+    let mut state = decoder.init_state(1, &device).unwrap();
+    let parts = [(0, 3), (3, 1), (4, 2)].map(|(from, n)| {
+        assert_eq!(state.n_tokens(), from);
+        decoder.forward_state(tokens.clone().narrow(1, from, n), &mut state).unwrap()
+    });
+    Tensor::cat(parts.to_vec(), 1).into_data().assert_approx_eq::<f32>(&all.to_data(), Tolerance::absolute(1e-5));
+
+    let error = decoder.forward_state(tokens.clone(), &mut state).unwrap_err();
+    assert_eq!(error, DecoderError::TooLong { length: 12, max_length: 6 });
+    // A new segment has the positions again, and sees what was before it.
+    let mut state = state.next_segment(|layer| layer);
+    let next = decoder.forward_state(tokens.clone(), &mut state).unwrap();
+    assert!((next - all).abs().max().into_scalar::<f32>() > 1e-3);
+
+    let other = DecoderConfig::new(5, 6).with_d_model(8).with_n_layers(1).init(attention, &device).unwrap();
+    let error = other.forward_state(tokens, &mut state).unwrap_err();
+    assert_eq!(error, DecoderError::Layers { expected: 1, actual: 2 });
+}
+
+#[test]
+fn attention_does_not_see_padding() {
+    let device = Device::flex();
+    let attention = SoftmaxAttentionConfig::new(8, 2).with_causal(false).init(&device).unwrap();
+    let tokens = Tensor::<3>::random([2, 4, 8], Distribution::Default, &device);
+    let padded = Tensor::<2, Bool>::from_data([[false, false, false, true], [false; 4]], &device);
+    let masked = attention.attend(tokens.clone(), Some(padded)).unwrap();
+    let short = attention.attend(tokens.clone().narrow(0, 0, 1).narrow(1, 0, 3), None).unwrap();
+    let seen = masked.clone().narrow(0, 0, 1).narrow(1, 0, 3);
+    seen.into_data().assert_approx_eq::<f32>(&short.into_data(), Tolerance::absolute(1e-5));
+    let whole = attention.attend(tokens, None).unwrap().narrow(0, 1, 1);
+    masked.narrow(0, 1, 1).into_data().assert_approx_eq::<f32>(&whole.into_data(), Tolerance::absolute(1e-5));
 }
 
 #[test]

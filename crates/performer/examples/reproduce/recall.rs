@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use burn::module::Module;
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::optim::{AdamConfig, GradientsParams};
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -138,12 +138,12 @@ impl Recall {
     }
 
     /// Logits of the values at the keys that are asked for: `[batch * asked, n_values]`.
-    fn answer(&self, model: &Decoder<Attention>, tokens: Tensor<2, Int>) -> Result<Tensor<2>, PerformerError> {
+    fn answer(&self, model: &Decoder<Attention>, tokens: Tensor<2, Int>) -> Result<Tensor<2>, Failure> {
         let logits = model.forward(tokens)?.narrow(1, self.n_keys, self.n_asked()).narrow(2, 0, self.n_values);
         Ok(logits.reshape([self.batch_size * self.n_asked(), self.n_values]))
     }
 
-    fn accuracy(&self, model: &Decoder<Attention>, streams: Streams, device: &Device) -> Result<f64, PerformerError> {
+    fn accuracy(&self, model: &Decoder<Attention>, streams: Streams, device: &Device) -> Result<f64, Failure> {
         let mut rng = streams.stream(Stream::Data);
         let mut right = 0.0;
         for _ in 0..N_TEST {
@@ -166,9 +166,9 @@ enum Attention {
 impl SelfAttention for Attention {
     type Error = PerformerError;
 
-    fn attend(&self, tokens: Tensor<3>) -> Result<Tensor<3>, PerformerError> {
+    fn attend(&self, tokens: Tensor<3>, mask_pad: Option<Tensor<2, Bool>>) -> Result<Tensor<3>, PerformerError> {
         match self {
-            Self::Softmax(attention) => attention.attend(tokens).map_err(|never: Infallible| match never {}),
+            Self::Softmax(attention) => attention.attend(tokens, mask_pad).map_err(|never: Infallible| match never {}),
             Self::Performer(attention) => attention.forward(AttentionInput::self_attn(tokens)),
         }
     }

@@ -4,7 +4,7 @@ use burn::nn::{Embedding, EmbeddingConfig, Initializer, LayerNorm, LayerNormConf
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Int, Tensor};
 
-use super::SelfAttention;
+use super::{DecoderError, SelfAttention, StreamingAttention};
 use crate::model::{Layer, initialized};
 use crate::networks::NetworkError;
 use crate::networks::blocks::linear;
@@ -115,6 +115,29 @@ impl DecoderConfig {
     }
 }
 
+/// What a [`Decoder`] keeps of the tokens that it saw.
+#[derive(Debug, Clone)]
+pub struct DecoderState<S> {
+    /// Of each layer.
+    pub layers: Vec<S>,
+    n_tokens: usize,
+}
+
+impl<S> DecoderState<S> {
+    /// Tokens since the first position.
+    pub fn n_tokens(&self) -> usize {
+        self.n_tokens
+    }
+
+    /// What attention keeps, changed by `change`; the next token has the first position again.
+    ///
+    /// This is how a state goes from one segment of a text to the next, with `change` cutting the gradient.
+    #[must_use]
+    pub fn next_segment(self, change: impl FnMut(S) -> S) -> Self {
+        Self { layers: self.layers.into_iter().map(change).collect(), n_tokens: 0 }
+    }
+}
+
 impl<A: SelfAttention> Decoder<A> {
     /// Logits of the token that each position predicts.
     ///
@@ -125,15 +148,67 @@ impl<A: SelfAttention> Decoder<A> {
     ///
     /// # Errors
     ///
-    /// Those of the attention.
-    pub fn forward(&self, tokens: Tensor<2, Int>) -> Result<Tensor<3>, A::Error> {
-        let length = tokens.dims()[1];
-        let places = Tensor::<1, Int>::arange(0..length as i64, &tokens.device()).unsqueeze::<2>();
-        let mut x = self.tokens.forward(tokens) + self.positions.forward(places);
+    /// [`DecoderError`] for a sequence that is too long, and those of the attention.
+    pub fn forward(&self, tokens: Tensor<2, Int>) -> Result<Tensor<3>, DecoderError<A::Error>> {
+        let mut x = self.embed(tokens, 0)?;
         for block in &self.blocks {
             x = block.forward(x)?;
         }
-        Ok(self.head.run(self.norm.forward(x)))
+        Ok(self.read_out(x))
+    }
+
+    fn embed(&self, tokens: Tensor<2, Int>, from: usize) -> Result<Tensor<3>, DecoderError<A::Error>> {
+        let (length, max_length) = (from + tokens.dims()[1], self.positions.weight.dims()[0]);
+        if length > max_length {
+            return Err(DecoderError::TooLong { length, max_length });
+        }
+        let places = Tensor::<1, Int>::arange(from as i64..length as i64, &tokens.device()).unsqueeze::<2>();
+        Ok(self.tokens.forward(tokens) + self.positions.forward(places))
+    }
+
+    fn read_out(&self, x: Tensor<3>) -> Tensor<3> {
+        self.head.run(self.norm.forward(x))
+    }
+}
+
+impl<A: StreamingAttention> Decoder<A> {
+    /// A state that has seen nothing.
+    ///
+    /// # Errors
+    ///
+    /// Those of the attention.
+    pub fn init_state(&self, batch: usize, device: &Device) -> Result<DecoderState<A::State>, A::Error> {
+        let layers = self.blocks.iter().map(|block| block.attention.init_state(batch, device));
+        Ok(DecoderState { layers: layers.collect::<Result<_, _>>()?, n_tokens: 0 })
+    }
+
+    /// Logits of tokens that follow those of `state`, as [`forward`](Self::forward) gives them for all together.
+    ///
+    /// # Shapes
+    ///
+    /// - `tokens`: `[batch, length]`, one or more
+    /// - output: `[batch, length, n_tokens]`
+    ///
+    /// # Errors
+    ///
+    /// [`DecoderError`] for a sequence that is too long or a state of another decoder, and those of the attention. The
+    /// state may then be that of some layers only: go on with a copy.
+    pub fn forward_state(
+        &self,
+        tokens: Tensor<2, Int>,
+        state: &mut DecoderState<A::State>,
+    ) -> Result<Tensor<3>, DecoderError<A::Error>> {
+        let (expected, actual) = (self.blocks.len(), state.layers.len());
+        if actual != expected {
+            return Err(DecoderError::Layers { expected, actual });
+        }
+        let length = tokens.dims()[1];
+        let mut x = self.embed(tokens, state.n_tokens)?;
+        for (block, layer) in self.blocks.iter().zip(&mut state.layers) {
+            x = block.forward_state(x, layer)?;
+        }
+        state.n_tokens += length;
+        Ok(self.read_out(x))
     }
 }
 
@@ -146,8 +221,24 @@ impl<A: SelfAttention> DecoderBlock<A> {
     ///
     /// Those of the attention.
     pub fn forward(&self, x: Tensor<3>) -> Result<Tensor<3>, A::Error> {
-        let x = x.clone() + self.attention.attend(self.attention_norm.forward(x))?;
+        let attended = self.attention.attend(self.attention_norm.forward(x.clone()), None)?;
+        Ok(self.transform(x + attended))
+    }
+
+    fn transform(&self, x: Tensor<3>) -> Tensor<3> {
         let hidden = relu(self.linears[0].run(self.norm.forward(x.clone())));
-        Ok(x + self.linears[1].run(hidden))
+        x + self.linears[1].run(hidden)
+    }
+}
+
+impl<A: StreamingAttention> DecoderBlock<A> {
+    /// Of tokens that follow those of `state`: `[batch, length, d_model]`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the attention.
+    pub fn forward_state(&self, x: Tensor<3>, state: &mut A::State) -> Result<Tensor<3>, A::Error> {
+        let attended = self.attention.attend_state(self.attention_norm.forward(x.clone()), state)?;
+        Ok(self.transform(x + attended))
     }
 }

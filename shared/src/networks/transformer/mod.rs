@@ -1,13 +1,17 @@
 //! Transformers with attention of any kind.
 
 mod decoder;
+mod error;
 mod softmax;
 
-use burn::module::{Module, ModuleDisplay};
-use burn::tensor::Tensor;
+use std::fmt::Debug;
 
-pub use decoder::{Decoder, DecoderBlock, DecoderConfig};
-pub use softmax::{SoftmaxAttention, SoftmaxAttentionConfig};
+use burn::module::{Module, ModuleDisplay};
+use burn::tensor::{Bool, Device, Tensor};
+
+pub use decoder::{Decoder, DecoderBlock, DecoderConfig, DecoderState};
+pub use error::DecoderError;
+pub use softmax::{KeyValues, SoftmaxAttention, SoftmaxAttentionConfig};
 
 /// Attention of a sequence to itself, with layers of its own around it.
 pub trait SelfAttention: Module + ModuleDisplay {
@@ -19,9 +23,34 @@ pub trait SelfAttention: Module + ModuleDisplay {
     /// # Shapes
     ///
     /// - `tokens`, output: `[batch, length, d_model]`
+    /// - `mask_pad`: `[batch, length]`, true at padding, which nobody sees
     ///
     /// # Errors
     ///
     /// As the attention says.
-    fn attend(&self, tokens: Tensor<3>) -> Result<Tensor<3>, Self::Error>;
+    fn attend(&self, tokens: Tensor<3>, mask_pad: Option<Tensor<2, Bool>>) -> Result<Tensor<3>, Self::Error>;
+}
+
+/// Causal attention that goes on where it stopped.
+pub trait StreamingAttention: SelfAttention {
+    /// What it keeps of the tokens that it saw.
+    type State: Clone + Debug;
+
+    /// A state that has seen nothing.
+    ///
+    /// # Errors
+    ///
+    /// As the attention says.
+    fn init_state(&self, batch: usize, device: &Device) -> Result<Self::State, Self::Error>;
+
+    /// What tokens that follow those of the state get from both: the same as in one call with all of them.
+    ///
+    /// # Shapes
+    ///
+    /// - `tokens`, output: `[batch, length, d_model]`, one token or more
+    ///
+    /// # Errors
+    ///
+    /// As the attention says.
+    fn attend_state(&self, tokens: Tensor<3>, state: &mut Self::State) -> Result<Tensor<3>, Self::Error>;
 }
