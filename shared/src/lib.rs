@@ -7,6 +7,8 @@ pub mod backend;
 pub mod continual;
 #[cfg(feature = "data")]
 pub mod data;
+#[cfg(feature = "language")]
+pub mod language;
 pub mod model;
 #[cfg(feature = "networks")]
 pub mod networks;

@@ -4,12 +4,17 @@ use anyhow::{Context, Result};
 use clap::Args;
 use rekindle_harness::Exit;
 
+use crate::reproduce::BACKENDS;
 use crate::{build, papers};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// The papers; all where none is named.
     papers: Vec<String>,
+
+    /// What computes, for benches that can choose: flex (CPU), ndarray (CPU), wgpu, cuda.
+    #[arg(long, default_value = "flex", value_parser = BACKENDS)]
+    backend: String,
 }
 
 /// Runs the papers' benches (`crates/<name>/benches`) with the profile of tests and smoke runs.
@@ -22,6 +27,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit> {
             cargo.args(["--package", &format!("rekindle-{}", paper.name), "--benches"]);
         }
     }
-    let status = cargo.status().context("cannot start cargo")?;
+    cargo.args(["--features", &format!("rekindle-shared/{}", arguments.backend)]);
+    let status = cargo.env("REKINDLE_BACKEND", &arguments.backend).status().context("cannot start cargo")?;
     Ok(if status.success() { Exit::Done } else { Exit::Failed })
 }

@@ -1,6 +1,7 @@
 //! Causal attention by length: Burn's own, ours, and the matrix products that ours is made of; then chunk sizes and decoding.
 //!
-//! One head of 64 dimensions, 128 positive features, f32, flex; the least of several runs. `cargo xtask bench performer`.
+//! One head of 64 dimensions, 128 positive features, f32; the least of several runs. `cargo xtask bench performer`, and with
+//! `--backend wgpu` or `cuda` on a GPU.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -9,6 +10,7 @@ use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Device, Distribution, Tensor};
 use rekindle_performer::{Favor, FavorConfig};
+use rekindle_shared::backend;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -25,13 +27,16 @@ fn random(length: usize, device: &Device) -> [Tensor<4>; 3] {
     [0; 3].map(|_| Tensor::random([1, 1, length, D], Distribution::Normal(0.0, 1.0), device))
 }
 
-/// Milliseconds, the least of so many runs that they take about half a second.
-fn least(mut run: impl FnMut()) -> f64 {
+/// Milliseconds, the least of so many runs that they take about half a second, after one that may compile kernels.
+fn least(device: &Device, mut run: impl FnMut()) -> f64 {
     let mut time = || {
+        device.sync().expect("the device works");
         let start = Instant::now();
         run();
+        device.sync().expect("the device works");
         1e3 * start.elapsed().as_secs_f64()
     };
+    time();
     let first = time();
     let n = (500.0 / first).clamp(2.0, 30.0) as usize;
     (0..n).map(|_| time()).fold(f64::INFINITY, f64::min)
@@ -55,7 +60,7 @@ fn products(length: usize, device: &Device) -> f64 {
     let (x, w) = (random([1, length, D]), random([1, D, R]));
     let (features, values) = (random([n, CHUNK, R]), random([n, CHUNK, D + 1]));
     let (scores, states) = (random([n, CHUNK, CHUNK]), random([n, R, D + 1]));
-    least(|| {
+    least(device, || {
         black_box(x.clone().matmul(w.clone()));
         black_box(x.clone().matmul(w.clone()));
         black_box(features.clone().matmul(features.clone().transpose()));
@@ -88,7 +93,12 @@ fn memory(length: usize, device: &Device) {
 }
 
 fn main() {
-    let device = Device::flex();
+    let backend = std::env::var("REKINDLE_BACKEND").unwrap_or_else(|_| "flex".into());
+    let device = match backend::open(&backend) {
+        Ok(device) => device,
+        Err(error) => return eprintln!("{error}"),
+    };
+    println!("{}", backend::describe(&device));
     memory(16384, &device);
 
     println!("\nmilliseconds      forward                                forward + backward");
@@ -99,15 +109,16 @@ fn main() {
     for length in [256, 512, 1024, 2048, 4096, 8192, 16384] {
         let inputs = random(length, &device);
         let [query, key, value] = &inputs;
-        let forward = least(|| {
+        let forward = least(&device, || {
             black_box(plain.attend(query.clone(), key.clone(), value.clone(), None).expect("valid inputs"));
         });
-        let theirs = least(|| {
+        let theirs = least(&device, || {
             black_box(softmax(query.clone(), key.clone(), value.clone()));
         });
         let products = products(length, &device);
         let with_grad = random(length, &autodiff);
-        let both = least(|| backward(&with_grad, |q, k, v| trained.attend(q, k, v, None).expect("valid inputs")));
+        let both =
+            least(&device, || backward(&with_grad, |q, k, v| trained.attend(q, k, v, None).expect("valid inputs")));
         print!(
             "{length:>6} {products:>9.2} {forward:>7.2} {theirs:>9.2} {:>7.1} {:>11.2}",
             theirs / forward,
@@ -115,7 +126,7 @@ fn main() {
         );
         // Softmax keeps matrices of all pairs for its gradients.
         if length <= 4096 {
-            let theirs = least(|| backward(&with_grad, softmax));
+            let theirs = least(&device, || backward(&with_grad, softmax));
             println!(" {both:>7.2} {theirs:>9.2} {:>7.1}", theirs / both);
         } else {
             println!(" {both:>7.2}");
@@ -132,11 +143,12 @@ fn main() {
     for chunk in [32, 64, 128, 256, 512] {
         let (plain, trained) = (favor(chunk, &device), favor(chunk, &autodiff));
         let (inputs, with_grad) = (random(4096, &device), random(4096, &autodiff));
-        let forward = least(|| {
+        let forward = least(&device, || {
             let [query, key, value] = inputs.clone();
             black_box(plain.attend(query, key, value, None).expect("valid inputs"));
         });
-        let both = least(|| backward(&with_grad, |q, k, v| trained.attend(q, k, v, None).expect("valid inputs")));
+        let both =
+            least(&device, || backward(&with_grad, |q, k, v| trained.attend(q, k, v, None).expect("valid inputs")));
         println!("{chunk:>5} {forward:>8.2} {both:>19.2}");
     }
 
@@ -146,7 +158,7 @@ fn main() {
         let [query, key, value] = random(before, &device);
         plain.prefill(query, key, value, None, &mut state).expect("valid inputs");
         let [query, key, value] = random(1, &device).map(|x| x.squeeze_dim::<3>(2));
-        let time = least(|| {
+        let time = least(&device, || {
             let mut state = state.clone();
             for _ in 0..100 {
                 let token = plain.step(query.clone(), key.clone(), value.clone(), &mut state);

@@ -2,14 +2,18 @@
 
 use burn::tensor::{Bool, Tensor};
 use rekindle_shared::attention::PrefixSums;
+use rekindle_shared::backend::on_host;
 
 use crate::quotient::Quotient;
 use crate::scale::{self, MASKED};
 use crate::state::FavorState;
 use crate::{Favor, PerformerError, fast};
 
-/// Chunks that are worked on at once where no gradient is recorded: enough to fill the cores, few enough that memory does not grow.
-const CHUNKS_AT_ONCE: usize = 16;
+/// Chunks that are worked on at once on the CPU where no gradient is recorded: enough to fill the cores, few enough that memory
+/// does not grow.
+const CHUNKS_ON_HOST: usize = 16;
+/// On other devices, where starting an operation costs more than 16 chunks of it.
+const CHUNKS_ON_ACCELERATOR: usize = 512;
 
 /// The outputs and the state behind them; shapes as [`Favor::attend`] has checked them.
 pub(crate) fn attend(
@@ -27,7 +31,8 @@ pub(crate) fn attend(
     let (query, key, value) = (favor.flat(query), favor.flat(key), favor.flat(value));
     // Gradients keep everything anyway, and a slice of a tensor costs a gradient of the whole tensor's size.
     let tracked = [&query, &key, &value].iter().any(|x| x.is_autodiff());
-    let at_once = if tracked { length } else { chunk.saturating_mul(CHUNKS_AT_ONCE).min(length) };
+    let most = if on_host(&query.device()) { CHUNKS_ON_HOST } else { CHUNKS_ON_ACCELERATOR };
+    let at_once = if tracked { length } else { chunk.saturating_mul(most).min(length) };
 
     let checked = favor.sums(&query, &key, &value);
     let mut keys = favor.keys(key);

@@ -30,4 +30,4 @@ mod report;
 
 pub use error::BackendError;
 pub use kind::{Backend, compiled, open};
-pub use report::{describe, features};
+pub use report::{describe, features, on_host};

@@ -34,6 +34,13 @@ pub fn features() -> Vec<String> {
     on.chain([format!("cpu:{}", simd_level())]).collect()
 }
 
+/// Whether the device computes on the CPU. Such devices gain from pieces that stay in its caches, others from few large
+/// operations.
+pub fn on_host(device: &Device) -> bool {
+    let name = format!("{:?}", device.clone().inner().as_dispatch());
+    ["Flex", "NdArray", "Cpu"].iter().any(|host| name.contains(host))
+}
+
 /// The widest SIMD level of this CPU among those that Burn's CPU kernels know.
 fn simd_level() -> &'static str {
     #[cfg(target_arch = "x86_64")]
@@ -94,6 +101,11 @@ mod tests {
         assert!(text.starts_with(&format!("flex on {}, ", std::env::consts::ARCH)), "{text}");
         assert!(text.contains(" threads, "), "{text}");
         assert_eq!(describe(&plain.autodiff()), text);
+    }
+
+    #[test]
+    fn host_devices_are_known() {
+        assert!(on_host(&Device::flex()) && on_host(&Device::flex().autodiff()));
     }
 
     #[test]

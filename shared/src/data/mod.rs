@@ -33,6 +33,7 @@
 //!
 //! Official files are found, and their hashes checked, by [`DataDir`] and [`verify`]; [`load`] reads them. Test images with
 //! fog, noise or blur come from [`corruption`], and published ones from [`load_cifar_10_c`]. A [`ContactSheet`] shows them.
+//! A [`ByteText`] is read in [`Windows`] by language models.
 //! With the feature `image-folder`, `read_image_folder` reads a folder of one's own, and `read_resized_image_folder` one whose images
 //! differ in size. A [`TaskStream`] makes permuted, split or rotated tasks of a data set, one at a time.
 
@@ -59,6 +60,7 @@ mod sheet;
 mod streams;
 mod strokes;
 mod tasks;
+mod text;
 
 pub use augment::{Augmentation, AugmentationConfig};
 pub use batches::{Batches, BatchesConfig, EpochBatches};
@@ -81,3 +83,4 @@ pub use rekindle_harness::data::{DataDir, DataError, Located, verify};
 pub use sheet::ContactSheet;
 pub use streams::{Stream, Streams};
 pub use tasks::{PermutedTasks, RotatedTasks, SplitTasks, Task, TaskLabels, TaskOrder, TaskStream, Validation};
+pub use text::{ByteText, TextBatch, Windows};

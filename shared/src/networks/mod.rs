@@ -40,8 +40,8 @@ pub use mlp::{Mlp, MlpConfig};
 pub use resnet::{BasicBlock, Projection, ResNet, ResNetConfig, Shortcut};
 pub use small_cnn::{ConvBlock, SmallCnn, SmallCnnConfig};
 pub use transformer::{
-    Decoder, DecoderBlock, DecoderConfig, DecoderError, DecoderState, KeyValues, SelfAttention, SoftmaxAttention,
-    SoftmaxAttentionConfig, StreamingAttention,
+    AttentionState, Decoder, DecoderBlock, DecoderConfig, DecoderError, DecoderState, KeyValues, SelfAttention,
+    SoftmaxAttention, SoftmaxAttentionConfig, StreamingAttention,
 };
 pub use weights::{WeightFile, WeightsError, load_weights, save_weights};
 pub use wide_resnet::{WideBlock, WideResNet, WideResNetConfig};

@@ -17,7 +17,7 @@ use crate::{Refusal, papers, source, tool};
 use plan::Plan;
 
 /// The backends by name; each but `flex` is a feature of `rekindle-shared` that is compiled when it is asked for.
-const BACKENDS: [&str; 4] = ["flex", "ndarray", "wgpu", "cuda"];
+pub(crate) const BACKENDS: [&str; 4] = ["flex", "ndarray", "wgpu", "cuda"];
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {

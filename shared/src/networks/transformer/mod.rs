@@ -34,7 +34,7 @@ pub trait SelfAttention: Module + ModuleDisplay {
 /// Causal attention that goes on where it stopped.
 pub trait StreamingAttention: SelfAttention {
     /// What it keeps of the tokens that it saw.
-    type State: Clone + Debug;
+    type State: AttentionState;
 
     /// A state that has seen nothing.
     ///
@@ -53,4 +53,11 @@ pub trait StreamingAttention: SelfAttention {
     ///
     /// As the attention says.
     fn attend_state(&self, tokens: Tensor<3>, state: &mut Self::State) -> Result<Tensor<3>, Self::Error>;
+}
+
+/// What attention keeps of the tokens that it saw.
+pub trait AttentionState: Clone + Debug {
+    /// The same state, through which no gradient goes.
+    #[must_use]
+    fn detach(self) -> Self;
 }

@@ -7,7 +7,7 @@ use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Bool, Device, Tensor};
 
-use super::{SelfAttention, StreamingAttention};
+use super::{AttentionState, SelfAttention, StreamingAttention};
 use crate::model::{Layer, initialized};
 use crate::networks::NetworkError;
 use crate::networks::blocks::linear;
@@ -92,6 +92,12 @@ impl SelfAttention for SoftmaxAttention {
         let mask =
             mask_pad.map(|mask| mask.reshape([batch, 1, 1, length]).expand([batch, self.n_heads, length, length]));
         Ok(self.combine(attention(query, key, value, mask, None, self.options())))
+    }
+}
+
+impl AttentionState for KeyValues {
+    fn detach(self) -> Self {
+        Self(self.0.map(|keys_values| keys_values.map(Tensor::detach)))
     }
 }
 
