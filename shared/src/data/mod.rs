@@ -35,6 +35,7 @@
 //! fog, noise or blur come from [`corruption`], and published ones from [`load_cifar_10_c`]. A [`ContactSheet`] shows them.
 //! With the feature `image-folder`, `read_image_folder` reads a folder of one's own, and `read_resized_image_folder` one whose images
 //! differ in size. A [`TaskStream`] makes permuted, split or rotated tasks of a data set, one at a time.
+//! Texts in two languages, their words and BLEU are in [`translation`].
 
 mod augment;
 mod batches;
@@ -59,6 +60,7 @@ mod sheet;
 mod streams;
 mod strokes;
 mod tasks;
+pub mod translation;
 
 pub use augment::{Augmentation, AugmentationConfig};
 pub use batches::{Batches, BatchesConfig, EpochBatches};

@@ -206,7 +206,10 @@ mod tests {
         let registry = Registry::parse(include_str!("../../datasets.toml")).unwrap();
         let names: Vec<_> = registry.datasets().iter().map(|dataset| dataset.name.as_str()).collect();
         let official = ["mnist", "fashion-mnist", "kmnist-test", "cifar-10", "cifar-100", "cifar-10-c"];
-        assert_eq!(names, [&official[..], &["svhn", "notmnist", "celeba", "ms-coco", "imagenet", "images"]].concat());
+        assert_eq!(
+            names,
+            [&official[..], &["svhn", "notmnist", "celeba", "ms-coco", "imagenet", "images", "multi30k"]].concat()
+        );
         // Records of fixed length, so that the sizes can be worked out.
         assert_eq!(registry.get("cifar-10").unwrap().bytes(), 60_000 * (1 + 3 * 32 * 32));
         assert_eq!(registry.get("cifar-100").unwrap().bytes(), 60_000 * (2 + 3 * 32 * 32));
