@@ -92,8 +92,10 @@ fn a_reordered_state_is_that_of_the_rows() {
     let memory = model.encode(source, Some(padded.clone())).unwrap();
     let mut state = model.init_state(memory, Some(padded)).unwrap();
     model.forward_state(tokens([[0, 2], [0, 3]]), &mut state).unwrap();
+    let error = model.reorder_state(state.clone(), &[1, 2]).unwrap_err();
+    assert_eq!(error, EncoderDecoderError::NoSuchRow { row: 2, batch: 2 });
+    let mut reordered = model.reorder_state(state.clone(), &[1, 0, 1]).unwrap();
     let order = Tensor::<1, Int>::from_data([1, 0, 1], &Device::flex());
-    let mut reordered = model.reorder_state(state.clone(), &order);
     assert_eq!((reordered.batch(), reordered.n_tokens()), (3, 2));
     let expected = model.forward_state(tokens([[4], [2]]), &mut state).unwrap().select(0, order);
     assert_close(model.forward_state(tokens([[2], [4], [2]]), &mut reordered).unwrap(), expected);
@@ -227,9 +229,9 @@ fn the_parts_of_a_state_follow_its_rows() {
     let x = Tensor::<3>::random([3, 2, 8], Distribution::Default, &device);
     let mut state = attention.init_state(3, &device).unwrap();
     // Before the first token there is nothing to reorder.
-    state = attention.reorder_state(state, order());
+    state = attention.reorder_state(state, &[2, 2, 0]).unwrap();
     attention.attend_state(x.clone(), &mut state).unwrap();
-    let mut reordered = attention.reorder_state(state.clone(), order());
+    let mut reordered = attention.reorder_state(state.clone(), &[2, 2, 0]).unwrap();
     let expected = attention.attend_state(x.clone(), &mut state).unwrap().select(0, order());
     assert_close(attention.attend_state(x.clone().select(0, order()), &mut reordered).unwrap(), expected);
 
@@ -239,7 +241,7 @@ fn the_parts_of_a_state_follow_its_rows() {
     let seen = cross.attend(x.clone(), &source).unwrap();
     // Where all is padding there is nothing to see.
     assert_close(seen.clone().narrow(0, 1, 1), Tensor::zeros([1, 2, 8], &device));
-    let reordered = cross.reorder_source(source, order());
+    let reordered = cross.reorder_source(source, &[2, 2, 0]).unwrap();
     assert_close(cross.attend(x.select(0, order()), &reordered).unwrap(), seen.select(0, order()));
 }
 

@@ -5,10 +5,10 @@ use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
-use burn::tensor::{Bool, Device, Int, Tensor};
+use burn::tensor::{Bool, Device, Tensor};
 
 use super::CrossAttention;
-use super::parts::xavier;
+use super::parts::{integers, xavier};
 use super::softmax::{check_heads, merge, of_scores, split};
 use crate::model::{Layer, initialized};
 use crate::networks::NetworkError;
@@ -80,10 +80,11 @@ impl CrossAttention for SoftmaxCrossAttention {
         Ok(self.output.run(merge(heads)))
     }
 
-    fn reorder_source(&self, source: SourceKeyValues, indices: Tensor<1, Int>) -> SourceKeyValues {
-        SourceKeyValues {
+    fn reorder_source(&self, source: SourceKeyValues, indices: &[usize]) -> Result<SourceKeyValues, Infallible> {
+        let indices = integers(indices, &source.pair[0].device());
+        Ok(SourceKeyValues {
             pair: source.pair.map(|tensor| tensor.select(0, indices.clone())),
             mask_pad: source.mask_pad.map(|mask| mask.select(0, indices)),
-        }
+        })
     }
 }

@@ -1,8 +1,9 @@
 use burn::config::Config;
 use burn::tensor::activation::log_softmax;
-use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+use burn::tensor::{Bool, Int, Tensor};
 
 use super::encoder_decoder::ErrorOf;
+use super::parts::integers;
 use super::{CrossAttention, EncoderDecoder, EncoderDecoderError, SelfAttention, StreamingAttention};
 
 /// How [`greedy`] and [`beam_search`] make targets.
@@ -105,7 +106,7 @@ pub fn greedy<E: SelfAttention, S: StreamingAttention, C: CrossAttention>(
             break;
         }
         if kept.len() < open.len() {
-            state = model.reorder_state(state, &integers(&kept, &device));
+            state = model.reorder_state(state, &kept)?;
         }
         last = kept.iter().map(|&row| best[row]).collect();
         open = kept.iter().map(|&row| open[row]).collect();
@@ -147,7 +148,7 @@ pub fn beam_search<E: SelfAttention, S: StreamingAttention, C: CrossAttention>(
             break;
         }
         if parents.len() != state.batch() || parents.iter().enumerate().any(|(row, &parent)| row != parent) {
-            state = model.reorder_state(state, &integers(&parents, &device));
+            state = model.reorder_state(state, &parents)?;
         }
         let logits = model.forward_state(integers(&last, &device).unsqueeze_dim(1), &mut state)?;
         let log_probabilities =
@@ -243,10 +244,4 @@ fn best_tokens(log_probabilities: &[f32], n: usize) -> Vec<usize> {
     }
     tokens.sort_unstable_by(order);
     tokens
-}
-
-fn integers(values: &[usize], device: &Device) -> Tensor<1, Int> {
-    let values: Vec<i64> = values.iter().map(|&value| value as i64).collect();
-    let n = values.len();
-    Tensor::from_data(TensorData::new(values, [n]), device)
 }

@@ -297,10 +297,7 @@ impl<E: SelfAttention, S: StreamingAttention, C: CrossAttention> EncoderDecoder<
         target: Tensor<2, Int>,
         state: &mut StateOf<S, C>,
     ) -> Result<Tensor<3>, ErrorOf<E, S, C>> {
-        let (expected, actual) = (self.decoder.len(), state.layers.len());
-        if actual != expected {
-            return Err(EncoderDecoderError::Layers { expected, actual });
-        }
+        self.check_layers(state)?;
         let [batch, length] = target.dims();
         fits("the target", [state.batch, length], [batch, length])?;
         let mut x = self.embed_target(target, state.n_tokens)?;
@@ -313,16 +310,30 @@ impl<E: SelfAttention, S: StreamingAttention, C: CrossAttention> EncoderDecoder<
 
     /// The state whose row i is row `indices[i]` of `state`; rows may be left out and be there more than once.
     ///
-    /// # Shapes
+    /// # Errors
     ///
-    /// - `indices`: `[new_batch]`, each below the batch size of the state
-    #[must_use]
-    pub fn reorder_state(&self, state: StateOf<S, C>, indices: &Tensor<1, Int>) -> StateOf<S, C> {
-        let layers = self.decoder.iter().zip(state.layers).map(|(block, (layer, source))| {
-            let layer = block.attention.reorder_state(layer, indices.clone());
-            (layer, block.cross.reorder_source(source, indices.clone()))
-        });
-        EncoderDecoderState { layers: layers.collect(), batch: indices.dims()[0], n_tokens: state.n_tokens }
+    /// [`EncoderDecoderError::NoSuchRow`] for an index that is not below the batch size of the state,
+    /// [`EncoderDecoderError::Layers`] for a state of another decoder, and those of the attentions.
+    pub fn reorder_state(&self, state: StateOf<S, C>, indices: &[usize]) -> Result<StateOf<S, C>, ErrorOf<E, S, C>> {
+        self.check_layers(&state)?;
+        if let Some(&row) = indices.iter().find(|&&row| row >= state.batch) {
+            return Err(EncoderDecoderError::NoSuchRow { row, batch: state.batch });
+        }
+        let layer = |(block, (layer, source)): (&CrossBlock<S, C>, _)| {
+            let layer = block.attention.reorder_state(layer, indices).map_err(EncoderDecoderError::Decoder)?;
+            let source = block.cross.reorder_source(source, indices).map_err(EncoderDecoderError::Cross)?;
+            Ok::<_, ErrorOf<E, S, C>>((layer, source))
+        };
+        let layers = self.decoder.iter().zip(state.layers).map(layer).collect::<Result<_, _>>()?;
+        Ok(EncoderDecoderState { layers, batch: indices.len(), n_tokens: state.n_tokens })
+    }
+
+    fn check_layers(&self, state: &StateOf<S, C>) -> Result<(), ErrorOf<E, S, C>> {
+        let (expected, actual) = (self.decoder.len(), state.layers.len());
+        match actual == expected {
+            true => Ok(()),
+            false => Err(EncoderDecoderError::Layers { expected, actual }),
+        }
     }
 }
 

@@ -70,6 +70,14 @@ pub enum EncoderDecoderError<E, S, C> {
         /// Of the state.
         actual: usize,
     },
+    /// A row that the state lacks.
+    #[error("the state has no row {row}: it has {batch}, counted from 0")]
+    NoSuchRow {
+        /// What was asked for.
+        row: usize,
+        /// Rows of the state.
+        batch: usize,
+    },
     /// A setting of the search out of its range.
     #[error("{name} has to be {rule}, got {value}")]
     Decoding {

@@ -12,7 +12,7 @@ mod softmax;
 use std::fmt::Debug;
 
 use burn::module::{Module, ModuleDisplay};
-use burn::tensor::{Bool, Device, Int, Tensor};
+use burn::tensor::{Bool, Device, Tensor};
 
 pub use block::{AttentionBlock, CrossBlock};
 pub use cross::{SoftmaxCrossAttention, SoftmaxCrossAttentionConfig, SourceKeyValues};
@@ -68,10 +68,14 @@ pub trait StreamingAttention: SelfAttention {
     ///
     /// This is how a beam search goes on from its best hypotheses.
     ///
-    /// # Shapes
+    /// # Errors
     ///
-    /// - `indices`: `[new_batch]`, each below the batch size of the state
-    fn reorder_state(&self, state: Self::State, indices: Tensor<1, Int>) -> Self::State;
+    /// As the attention says.
+    ///
+    /// # Panics
+    ///
+    /// It may, if an index is not below the batch size of the state.
+    fn reorder_state(&self, state: Self::State, indices: &[usize]) -> Result<Self::State, Self::Error>;
 }
 
 /// Attention of a sequence to another one, the source, with layers of its own around it.
@@ -106,8 +110,12 @@ pub trait CrossAttention: Module + ModuleDisplay {
 
     /// The source whose row i is row `indices[i]` of `source`, as [`StreamingAttention::reorder_state`] has it.
     ///
-    /// # Shapes
+    /// # Errors
     ///
-    /// - `indices`: `[new_batch]`, each below the batch size of the source
-    fn reorder_source(&self, source: Self::Source, indices: Tensor<1, Int>) -> Self::Source;
+    /// As the attention says.
+    ///
+    /// # Panics
+    ///
+    /// It may, if an index is not below the batch size of the source.
+    fn reorder_source(&self, source: Self::Source, indices: &[usize]) -> Result<Self::Source, Self::Error>;
 }

@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Embedding, EmbeddingConfig, Initializer, LayerNorm, LayerNormConfig, Linear};
 use burn::tensor::activation::relu;
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::model::Layer;
 use crate::networks::blocks::linear;
@@ -70,4 +70,10 @@ pub(super) fn layer_norm(d_model: usize, device: &Device) -> LayerNorm {
 
 pub(super) fn xavier() -> Initializer {
     Initializer::XavierUniform { gain: 1.0 }
+}
+
+pub(super) fn integers(values: &[usize], device: &Device) -> Tensor<1, Int> {
+    let values: Vec<i64> = values.iter().map(|&value| value as i64).collect();
+    let n = values.len();
+    Tensor::from_data(TensorData::new(values, [n]), device)
 }

@@ -5,9 +5,9 @@ use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
-use burn::tensor::{Bool, Device, Int, Tensor};
+use burn::tensor::{Bool, Device, Tensor};
 
-use super::parts::xavier;
+use super::parts::{integers, xavier};
 use super::{SelfAttention, StreamingAttention};
 use crate::model::{Layer, initialized};
 use crate::networks::NetworkError;
@@ -104,8 +104,11 @@ impl StreamingAttention for SoftmaxAttention {
         Ok(self.combine(attention(query, keys, values, None, None, self.options())))
     }
 
-    fn reorder_state(&self, state: KeyValues, indices: Tensor<1, Int>) -> KeyValues {
-        KeyValues(state.0.map(|pair| pair.map(|tensor| tensor.select(0, indices.clone()))))
+    fn reorder_state(&self, state: KeyValues, indices: &[usize]) -> Result<KeyValues, Infallible> {
+        Ok(KeyValues(state.0.map(|pair| {
+            let indices = integers(indices, &pair[0].device());
+            pair.map(|tensor| tensor.select(0, indices.clone()))
+        })))
     }
 }
 
