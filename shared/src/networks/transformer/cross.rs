@@ -9,7 +9,8 @@ use burn::tensor::{Bool, Device, Tensor};
 
 use super::CrossAttention;
 use super::parts::{integers, xavier};
-use super::softmax::{check_heads, merge, of_scores, split};
+use super::softmax::{check_heads, of_scores};
+use crate::attention::{join_heads, split_heads};
 use crate::model::{Layer, initialized};
 use crate::networks::NetworkError;
 use crate::networks::blocks::linear;
@@ -67,17 +68,17 @@ impl CrossAttention for SoftmaxCrossAttention {
     type Source = SourceKeyValues;
 
     fn encode(&self, memory: Tensor<3>, mask_pad: Option<Tensor<2, Bool>>) -> Result<SourceKeyValues, Infallible> {
-        let pair = self.key_value.each_ref().map(|layer| split(layer.run(memory.clone()), self.n_heads));
+        let pair = self.key_value.each_ref().map(|layer| split_heads(layer.run(memory.clone()), self.n_heads));
         Ok(SourceKeyValues { pair, mask_pad })
     }
 
     fn attend(&self, query: Tensor<3>, source: &SourceKeyValues) -> Result<Tensor<3>, Infallible> {
         let length = query.dims()[1];
-        let query = split(self.query.run(query), self.n_heads);
+        let query = split_heads(self.query.run(query), self.n_heads);
         let [key, value] = source.pair.clone();
         let mask = source.mask_pad.clone().map(|mask| of_scores(mask, self.n_heads, length));
         let heads = attention(query, key, value, mask, None, AttentionModuleOptions::default());
-        Ok(self.output.run(merge(heads)))
+        Ok(self.output.run(join_heads(heads)))
     }
 
     fn reorder_source(&self, source: SourceKeyValues, indices: &[usize]) -> Result<SourceKeyValues, Infallible> {

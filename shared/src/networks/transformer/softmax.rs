@@ -9,6 +9,7 @@ use burn::tensor::{Bool, Device, Tensor};
 
 use super::parts::{integers, xavier};
 use super::{SelfAttention, StreamingAttention};
+use crate::attention::{join_heads, split_heads};
 use crate::model::{Layer, initialized};
 use crate::networks::NetworkError;
 use crate::networks::blocks::linear;
@@ -62,11 +63,11 @@ impl SoftmaxAttentionConfig {
 impl SoftmaxAttention {
     /// Queries, keys and values: `[batch, n_heads, length, d_head]`.
     fn project(&self, tokens: Tensor<3>) -> [Tensor<4>; 3] {
-        self.projections.each_ref().map(|layer| split(layer.run(tokens.clone()), self.n_heads))
+        self.projections.each_ref().map(|layer| split_heads(layer.run(tokens.clone()), self.n_heads))
     }
 
     fn combine(&self, heads: Tensor<4>) -> Tensor<3> {
-        self.output.run(merge(heads))
+        self.output.run(join_heads(heads))
     }
 
     fn options(&self) -> AttentionModuleOptions {
@@ -119,18 +120,6 @@ pub(super) fn check_heads(d_model: usize, n_heads: usize) -> Result<(), NetworkE
         true => Ok(()),
         false => Err(NetworkError::IndivisibleHeads { d_model, n_heads }),
     }
-}
-
-/// `[batch, length, n_heads * d_head]` to `[batch, n_heads, length, d_head]`.
-pub(super) fn split(tokens: Tensor<3>, n_heads: usize) -> Tensor<4> {
-    let [batch, length, d_model] = tokens.dims();
-    tokens.reshape([batch, length, n_heads, d_model / n_heads]).swap_dims(1, 2)
-}
-
-/// `[batch, n_heads, length, d_head]` to `[batch, length, n_heads * d_head]`.
-pub(super) fn merge(heads: Tensor<4>) -> Tensor<3> {
-    let [batch, n_heads, length, d_head] = heads.dims();
-    heads.swap_dims(1, 2).reshape([batch, length, n_heads * d_head])
 }
 
 /// A mask of keys, `[batch, n_keys]`, as one of scores: `[batch, n_heads, n_queries, n_keys]`.
