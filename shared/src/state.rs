@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use burn::tensor::{Device, Tensor, TensorData};
 use thiserror::Error;
 
 /// Why a state could not be read or written.
@@ -72,15 +73,49 @@ impl<'a> Fields<'a> {
         Some(first)
     }
 
+    /// The next tensor, as [`push_tensor`] wrote it; none also if its values are none, or not those of `shape`.
+    pub fn tensor<const D: usize>(&mut self, shape: [usize; D], device: &Device) -> Option<Tensor<D>> {
+        let bytes = self.bytes()?;
+        let n = shape.iter().try_fold(1_usize, |product, &size| product.checked_mul(size))?;
+        if n == 0 || n.checked_mul(size_of::<f32>())? != bytes.len() {
+            return None;
+        }
+        let (values, _) = bytes.as_chunks::<4>();
+        let values: Vec<f32> = values.iter().map(|value| f32::from_le_bytes(*value)).collect();
+        Some(Tensor::from_data(TensorData::new(values, shape), device))
+    }
+
     /// Everything that is left.
     pub fn rest(self) -> &'a [u8] {
         self.rest
     }
 }
 
+/// Appends the values of `tensor` as f32, little-endian, with the number of their bytes before them.
+pub fn push_tensor<const D: usize>(bytes: &mut Vec<u8>, tensor: &Tensor<D>) {
+    let values = tensor.to_data();
+    bytes.extend(((values.shape().iter().product::<usize>() * size_of::<f32>()) as u64).to_le_bytes());
+    bytes.extend(values.iter::<f32>().flat_map(f32::to_le_bytes));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tensor_comes_back_in_its_shape_alone() {
+        let device = Device::flex();
+        let tensor = Tensor::<2>::from_floats([[1.5, -2.0, 3.0], [0.0, 1e-30, f32::MAX]], &device);
+        let mut bytes = b"\x00MAGIC\x00\x01".to_vec();
+        push_tensor(&mut bytes, &tensor);
+        let read =
+            |bytes: &[u8], shape| Fields::after(b"\x00MAGIC\x00\x01", bytes).unwrap().tensor::<2>(shape, &device);
+        read(&bytes, [2, 3]).unwrap().into_data().assert_eq(&tensor.into_data(), true);
+        for shape in [[2, 2], [3, 3], [0, 3], [usize::MAX, usize::MAX]] {
+            assert!(read(&bytes, shape).is_none(), "{shape:?}");
+        }
+        assert!(read(&bytes[..bytes.len() - 1], [2, 3]).is_none());
+    }
 
     #[test]
     fn a_state_replaces_the_one_before_and_leaves_nothing_beside_it() {

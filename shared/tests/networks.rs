@@ -257,7 +257,7 @@ fn a_decoder_goes_on_from_its_state_as_if_it_had_seen_all_at_once() {
     let error = decoder.forward_state(tokens.clone(), &mut state).unwrap_err();
     assert_eq!(error, DecoderError::TooLong { length: 12, max_length: 6 });
     // A new segment has the positions again, and sees what was before it.
-    let mut state = state.next_segment(|layer| layer);
+    let mut state = decoder.next_segment(state);
     let next = decoder.forward_state(tokens.clone(), &mut state).unwrap();
     assert!((next - all).abs().max().into_scalar::<f32>() > 1e-3);
 

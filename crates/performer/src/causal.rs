@@ -1,7 +1,7 @@
 //! Attention to the tokens up to each, in one pass over segments of them.
 
 use burn::tensor::{Bool, Tensor};
-use rekindle_shared::attention::PrefixSums;
+use rekindle_shared::attention::{PrefixSums, mask_by_row, rows, with_ones};
 use rekindle_shared::backend::on_host;
 
 use crate::quotient::Quotient;
@@ -28,7 +28,7 @@ pub(crate) fn attend(
     let ([batch, heads, length, d_value], dtype) = (value.dims(), value.dtype());
     let chunk = favor.config().chunk;
     let sums = PrefixSums::new(chunk)?;
-    let (query, key, value) = (favor.flat(query), favor.flat(key), favor.flat(value));
+    let (query, key, value) = (rows(query), rows(key), rows(value));
     // Gradients keep everything anyway, and a slice of a tensor costs a gradient of the whole tensor's size.
     let tracked = [&query, &key, &value].iter().any(|x| x.is_autodiff());
     let most = if on_host(&query.device()) { CHUNKS_ON_HOST } else { CHUNKS_ON_ACCELERATOR };
@@ -37,7 +37,7 @@ pub(crate) fn attend(
     let checked = favor.sums(&query, &key, &value);
     let mut keys = favor.keys(key);
     if let Some(mask) = &mask_pad {
-        keys.log = keys.log.clone().mask_fill(by_row(mask.clone(), heads, keys.log.dims()), MASKED);
+        keys.log = keys.log.clone().mask_fill(mask_by_row(mask.clone(), heads, keys.log.dims()), MASKED);
     }
     let device = query.device();
     let given = state.is_some();
@@ -77,17 +77,4 @@ pub(crate) fn attend(
     let output = if whole { outputs.remove(0) } else { Tensor::cat(outputs, 1) };
     state.n_tokens += length;
     Ok((output.reshape([batch, heads, length, d_value]).cast(dtype), state))
-}
-
-/// `[rows, length, width]` with a column of ones behind it, so that numerator and denominator are one product.
-pub(crate) fn with_ones(value: Tensor<3>) -> Tensor<3> {
-    let [rows, length, _] = value.dims();
-    let ones = Tensor::ones([rows, length, 1], (&value.device(), value.dtype()));
-    Tensor::cat(vec![value, ones], 2)
-}
-
-/// A mask `[batch, length]` for `[batch * heads, length, width]`.
-pub(crate) fn by_row(mask: Tensor<2, Bool>, heads: usize, shape: [usize; 3]) -> Tensor<3, Bool> {
-    let [batch, length] = mask.dims();
-    mask.reshape([batch, 1, length, 1]).expand([batch, heads, length, shape[2]]).reshape(shape)
 }

@@ -1,9 +1,8 @@
 use burn::config::Config;
 use burn::tensor::Device;
-use serde::{Deserialize, Serialize};
+use rekindle_shared::attention::directions::{Projection, RandomProjection, RowScaling};
 
 use crate::kernel::Function;
-use crate::projection::RandomProjection;
 use crate::{Favor, Kernel, PerformerError};
 
 /// Options of [`Favor`]; the defaults are the paper's (App. A.3).
@@ -64,36 +63,6 @@ pub struct FavorConfig {
     /// Without it they spread to the outputs of their sequence. Causal attention of several tokens reads back anyway.
     #[config(default = true)]
     pub check_finite: bool,
-}
-
-/// How directions are drawn.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Projection {
-    /// Independent normal rows.
-    Iid,
-    /// Rows of a uniformly distributed orthogonal matrix, a new one for every d rows (R-ORF).
-    #[default]
-    Orthogonal,
-    /// Rows of three products of a Hadamard matrix and random signs, for every power of two of rows (H-ORF, App. B.2).
-    ///
-    /// Heads whose d is no power of two are filled up with zeros to the next one; directions are orthogonal there.
-    Hadamard,
-    /// Rows of d ⌈ln d⌉ random rotations of two coordinates, for every d rows (G-ORF).
-    Givens,
-    /// None: a generalized kernel of the coordinates themselves.
-    None,
-}
-
-/// Lengths of the directions.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RowScaling {
-    /// Those of d-dimensional normal vectors.
-    #[default]
-    Chi,
-    /// √d: the regularized softmax kernel SMREG, at most exp(x·y) (Theorem 1).
-    SqrtDim,
 }
 
 impl FavorConfig {

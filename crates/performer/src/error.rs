@@ -1,4 +1,4 @@
-use rekindle_shared::attention::PrefixSumsError;
+use rekindle_shared::attention::{PrefixSumsError, first_non_finite};
 use rekindle_shared::state::StateFileError;
 use thiserror::Error;
 
@@ -111,7 +111,6 @@ impl PerformerError {
 
     /// By sums, in which NaN and infinities stay.
     pub(crate) fn unless_finite(names: &[&'static str], sums: &[f64]) -> Result<(), Self> {
-        let broken = names.iter().zip(sums).find(|(_, sum)| !sum.is_finite());
-        broken.map_or(Ok(()), |(name, _)| Err(Self::NonFinite(name)))
+        first_non_finite(names, sums).map_or(Ok(()), |name| Err(Self::NonFinite(name)))
     }
 }

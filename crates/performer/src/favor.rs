@@ -1,11 +1,11 @@
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Tensor};
+use rekindle_shared::attention::sum_of;
 
 use crate::kernel::{CustomFunction, Function};
-use crate::projection::RandomProjection;
 use crate::quotient::Quotient;
 use crate::state::FavorState;
-use crate::{FavorConfig, Kernel, PerformerError, causal, full, redraw};
+use crate::{FavorConfig, Kernel, PerformerError, RandomProjection, causal, full, redraw};
 
 /// Attention in linear time by random features, FAVOR+ (Algorithm 1).
 ///
@@ -197,12 +197,12 @@ impl Favor {
 
     /// The step of the last [`redraw`](Self::redraw); 0 before the first. Read back from the device.
     pub fn last_redraw(&self) -> u64 {
-        self.projection.origin().map_or(0, |origin| origin.step)
+        self.projection.last_redraw()
     }
 
     /// The seed of the directions, which is part of the record. Read back from the device.
     pub fn seed(&self) -> u64 {
-        self.projection.origin().map_or(0, |origin| origin.seed)
+        self.projection.seed()
     }
 
     /// The directions ω, without gradient.
@@ -295,6 +295,6 @@ impl Favor {
         if !self.config.check_finite {
             return Vec::new();
         }
-        [("queries", query), ("keys", key), ("values", value)].map(|(name, x)| (name, x.clone().inner().sum())).into()
+        [("queries", query), ("keys", key), ("values", value)].map(|(name, x)| (name, sum_of(x))).into()
     }
 }

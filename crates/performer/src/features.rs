@@ -1,6 +1,7 @@
 //! Feature maps, with their exponents kept apart.
 
-use burn::tensor::{DType, Tensor};
+use burn::tensor::Tensor;
+use rekindle_shared::attention::rows;
 
 use crate::kernel::Function;
 use crate::{Favor, Kernel, fast};
@@ -58,7 +59,7 @@ impl Favor {
     pub fn features(&self, x: Tensor<4>) -> Result<Tensor<4>, crate::PerformerError> {
         self.check_width("x", &x)?;
         let [batch, heads, length, _] = x.dims();
-        let keys = self.keys(self.flat(x));
+        let keys = self.keys(rows(x));
         let m = self.directions().dims()[0] as f64;
         let share = match self.config().kernel {
             Kernel::Hyperbolic => (2.0 * m).sqrt(),
@@ -95,13 +96,6 @@ impl Favor {
             Kernel::Trig => Queries::Plain(waves(u)),
             Kernel::Generalized(_) => Queries::Plain(self.generalized(u)),
         }
-    }
-
-    /// Batch and heads as rows, in the type to compute with.
-    pub(crate) fn flat(&self, x: Tensor<4>) -> Tensor<3> {
-        let [batch, heads, length, width] = x.dims();
-        let dtype = if x.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
-        x.cast(dtype).reshape([batch * heads, length, width])
     }
 
     /// ω·x for every direction, the scale of x taken into ω.

@@ -1,11 +1,11 @@
 //! Attention of every query to every key.
 
 use burn::tensor::{Bool, Tensor};
+use rekindle_shared::attention::{mask_by_row, read_back, rows, with_ones};
 
-use crate::causal::{by_row, with_ones};
 use crate::features::Queries;
 use crate::quotient::Quotient;
-use crate::scale::{MASKED, UNSEEN, read};
+use crate::scale::{MASKED, UNSEEN};
 use crate::{Favor, PerformerError, fast};
 
 /// The outputs; shapes as [`Favor::attend`] has checked them.
@@ -18,14 +18,14 @@ pub(crate) fn attend(
     quotient: &mut Quotient,
 ) -> Result<Tensor<4>, PerformerError> {
     let ([batch, heads, n_queries, _], [_, _, _, d_value], dtype) = (query.dims(), value.dims(), value.dtype());
-    let (query, key, value) = (favor.flat(query), favor.flat(key), favor.flat(value));
+    let (query, key, value) = (rows(query), rows(key), rows(value));
     let sums = favor.sums(&query, &key, &value);
     if !sums.is_empty() {
         let (names, sums): (Vec<_>, Vec<_>) = sums.into_iter().unzip();
-        PerformerError::unless_finite(&names, &read(sums))?;
+        PerformerError::unless_finite(&names, &read_back(sums))?;
     }
     let mut keys = favor.keys(key);
-    let masked = mask_pad.map(|mask| by_row(mask, heads, keys.log.dims()));
+    let masked = mask_pad.map(|mask| mask_by_row(mask, heads, keys.log.dims()));
     if let Some(masked) = &masked {
         keys.log = keys.log.mask_fill(masked.clone(), MASKED);
     }

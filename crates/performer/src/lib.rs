@@ -3,7 +3,6 @@
 
 mod causal;
 mod config;
-mod directions;
 mod error;
 mod fast;
 mod favor;
@@ -11,15 +10,14 @@ mod features;
 mod full;
 mod kernel;
 mod multi_head;
-mod projection;
 mod quotient;
 mod scale;
 mod state;
 
-pub use config::{FavorConfig, Projection, RowScaling};
+pub use config::FavorConfig;
 pub use error::PerformerError;
 pub use favor::Favor;
 pub use kernel::{CustomFunction, FeatureFunction, Kernel};
 pub use multi_head::{AttentionInput, PerformerAttention, PerformerAttentionConfig};
-pub use projection::{RandomProjection, redraw, redraw_every};
+pub use rekindle_shared::attention::directions::{Projection, RandomProjection, RowScaling, redraw, redraw_every};
 pub use state::FavorState;

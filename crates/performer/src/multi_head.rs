@@ -3,6 +3,7 @@ use burn::module::Module;
 use burn::nn::attention::MultiHeadAttention;
 use burn::nn::{Dropout, DropoutConfig, Initializer, Linear, LinearConfig};
 use burn::tensor::{Bool, Device, Tensor};
+use rekindle_shared::attention::{join_heads, split_heads};
 
 use crate::{Favor, FavorConfig, FavorState, Kernel, PerformerError, Projection, RowScaling};
 
@@ -205,17 +206,11 @@ impl PerformerAttention {
                 return Err(PerformerError::Shape { tensor, expected, actual: x.dims().to_vec() });
             }
         }
-        let heads = |x: Tensor<3>, linear: &Linear| {
-            let [batch, length, _] = x.dims();
-            let width = linear.weight.dims()[1] / self.n_heads;
-            linear.forward(x).reshape([batch, length, self.n_heads, width]).swap_dims(1, 2)
-        };
+        let heads = |x: Tensor<3>, linear: &Linear| split_heads(linear.forward(x), self.n_heads);
         Ok([heads(query, &self.query), heads(key, &self.key), heads(value, &self.value)])
     }
 
     fn combine(&self, heads: Tensor<4>) -> Tensor<3> {
-        let [batch, n_heads, length, width] = heads.dims();
-        let joined = heads.swap_dims(1, 2).reshape([batch, length, n_heads * width]);
-        self.output.forward(self.dropout.forward(joined))
+        self.output.forward(self.dropout.forward(join_heads(heads)))
     }
 }

@@ -9,7 +9,8 @@
 
 use std::ops::Range;
 
-use burn::tensor::{DType, Tensor};
+use burn::tensor::Tensor;
+use rekindle_shared::attention::read_back;
 
 use crate::PerformerError;
 use crate::features::Keys;
@@ -45,7 +46,7 @@ pub(crate) fn segments(
         return Ok(segments);
     }
     let (names, sums): (Vec<_>, Vec<_>) = sums.into_iter().unzip();
-    let spreads = read(spreads.into_iter().chain(sums).collect());
+    let spreads = read_back(spreads.into_iter().chain(sums).collect());
     let (spreads, sums) = spreads.split_at(segments.len());
     PerformerError::unless_finite(&names, sums)?;
     let mut before = before.clone();
@@ -76,7 +77,7 @@ fn halve(
     }
     let (halves, spreads) = scan(log, masked, segment.tokens.clone(), before.clone(), segment.tokens.len().div_ceil(2));
     let mut before = before;
-    for (half, spread) in halves.into_iter().zip(read(spreads)) {
+    for (half, spread) in halves.into_iter().zip(read_back(spreads)) {
         let scale = half.scale.clone();
         halve(log, masked, half, spread, before, done)?;
         before = scale;
@@ -120,10 +121,4 @@ fn largest(mut x: Tensor<3>) -> Tensor<3> {
         x = x.clone().narrow(1, 0, n.div_ceil(2)).max_pair(x.narrow(1, n / 2, n.div_ceil(2)));
     }
     x.max_dim(1)
-}
-
-/// Numbers of the device, in one go.
-pub(crate) fn read(numbers: Vec<Tensor<1>>) -> Vec<f64> {
-    let numbers = numbers.into_iter().map(|number| number.cast(DType::F32)).collect();
-    Tensor::cat(numbers, 0).into_data().iter::<f64>().collect()
 }

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor};
 use rekindle_shared::state::{self, Fields};
 
 use crate::PerformerError;
@@ -51,11 +51,7 @@ impl FavorState {
         let mut bytes = MAGIC.to_vec();
         let numbers = [self.batch, rows / self.batch, r, width - 1, self.scale.dims()[2], self.n_tokens];
         numbers.iter().for_each(|&number| bytes.extend((number as u64).to_le_bytes()));
-        for tensor in [&self.scale, &self.sums] {
-            let values = tensor.to_data();
-            bytes.extend(((values.shape().iter().product::<usize>() * size_of::<f32>()) as u64).to_le_bytes());
-            bytes.extend(values.iter::<f32>().flat_map(f32::to_le_bytes));
-        }
+        [&self.scale, &self.sums].into_iter().for_each(|tensor| state::push_tensor(&mut bytes, tensor));
         bytes
     }
 
@@ -75,21 +71,11 @@ impl FavorState {
                 .ok_or_else(|| refuse("it is truncated"))?;
         }
         let [batch, heads, r, d_value, scale_width, n_tokens] = numbers;
-        let mut tensor = |shape: [Option<usize>; 3]| {
-            let values = fields.bytes().ok_or_else(|| refuse("it is truncated"))?;
-            let values: Vec<f32> =
-                values.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
-            let fits = shape.iter().try_fold(1_usize, |product, size| product.checked_mul((*size)?));
-            match (fits, shape) {
-                (Some(n), [Some(a), Some(b), Some(c)]) if n == values.len() && n > 0 => {
-                    Ok(Tensor::<3>::from_data(TensorData::new(values, [a, b, c]), device))
-                }
-                _ => Err(refuse("its numbers do not fit its shape")),
-            }
-        };
-        let rows = batch.checked_mul(heads);
-        let scale = tensor([rows, Some(1), Some(scale_width)])?.inner();
-        let sums = tensor([rows, Some(r), d_value.checked_add(1)])?;
+        let sizes = batch.checked_mul(heads).zip(d_value.checked_add(1));
+        let (rows, width) = sizes.ok_or_else(|| refuse("its numbers do not fit its shape"))?;
+        let mut tensor = |shape| fields.tensor(shape, device).ok_or_else(|| refuse("its numbers do not fit its shape"));
+        let scale = tensor([rows, 1, scale_width])?.inner();
+        let sums = tensor([rows, r, width])?;
         if !fields.rest().is_empty() {
             return Err(refuse("it is longer than its numbers"));
         }

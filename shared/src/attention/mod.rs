@@ -15,11 +15,17 @@
 //! ```
 
 mod chain;
+#[cfg(feature = "directions")]
+pub mod directions;
 mod error;
+mod finite;
+mod heads;
 mod prefix_sums;
 mod step;
 mod triangle;
 
 pub use error::PrefixSumsError;
+pub use finite::{first_non_finite, read_back, sum_of};
+pub use heads::{join_heads, mask_by_row, rows, split_heads, with_ones};
 pub use prefix_sums::{PrefixSums, pass_through};
 pub use step::step;

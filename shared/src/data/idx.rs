@@ -125,7 +125,7 @@ fn expect_end(reader: &mut impl Read, offset: u64, file: &Path) -> Result<(), Da
     }
 }
 
-fn stream_error(error: &io::Error, offset: u64, file: &Path) -> DatasetError {
+pub(super) fn stream_error(error: &io::Error, offset: u64, file: &Path) -> DatasetError {
     match error.kind() {
         io::ErrorKind::UnexpectedEof => {
             DatasetError::malformed(file, offset, "truncated: the compressed data end in the middle")

@@ -36,6 +36,7 @@
 //! A [`ByteText`] is read in [`Windows`] by language models.
 //! With the feature `image-folder`, `read_image_folder` reads a folder of one's own, and `read_resized_image_folder` one whose images
 //! differ in size. A [`TaskStream`] makes permuted, split or rotated tasks of a data set, one at a time.
+//! Texts in two languages, their words and BLEU are in [`translation`].
 
 mod augment;
 mod batches;
@@ -61,6 +62,7 @@ mod streams;
 mod strokes;
 mod tasks;
 mod text;
+pub mod translation;
 
 pub use augment::{Augmentation, AugmentationConfig};
 pub use batches::{Batches, BatchesConfig, EpochBatches};

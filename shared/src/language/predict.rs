@@ -3,7 +3,7 @@ use burn::tensor::{Int, Tensor};
 
 use super::LanguageError;
 use crate::data::{DatasetError, Windows};
-use crate::networks::{AttentionState, Decoder, StreamingAttention};
+use crate::networks::{Decoder, StreamingAttention};
 
 /// How a text is read when a model is tested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +57,7 @@ pub fn prediction<A: StreamingAttention>(
         let mut state = model.init_state(reading.batch_size, &device).map_err(LanguageError::of_attention)?;
         for batch in windows.streams(reading.batch_size, &device) {
             add(model.forward_state(batch.inputs, &mut state)?, batch.targets);
-            state = state.next_segment(AttentionState::detach);
+            state = model.next_segment(state);
         }
     } else {
         for batch in windows.in_order(reading.batch_size, &device) {

@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::predict::nats;
 use crate::data::{DatasetError, Stream, Streams, TextBatch, Windows};
-use crate::networks::{AttentionState, Decoder, DecoderError, StreamingAttention};
+use crate::networks::{Decoder, DecoderError, StreamingAttention};
 
 /// How a language model is trained: Adam (β₂ = 0.98, ε = 1e-9), the learning rate rising linearly to its highest, then falling to
 /// nothing as a cosine does.
@@ -120,7 +120,7 @@ impl LanguageTrainingConfig {
                     None => model.init_state(self.batch_size, &device).map_err(LanguageError::of_attention)?,
                 };
                 let logits = model.forward_state(inputs, &mut carried)?;
-                state = Some(carried.next_segment(AttentionState::detach));
+                state = Some(model.next_segment(carried));
                 logits
             } else {
                 model.forward(inputs)?

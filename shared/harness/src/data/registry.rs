@@ -207,7 +207,7 @@ mod tests {
         let names: Vec<_> = registry.datasets().iter().map(|dataset| dataset.name.as_str()).collect();
         let official = ["mnist", "fashion-mnist", "kmnist-test", "cifar-10", "cifar-100", "cifar-10-c"];
         let folders = ["svhn", "notmnist", "celeba", "ms-coco", "imagenet", "images"];
-        assert_eq!(names, [&official[..], &folders, &["tinyshakespeare", "wikitext-2"]].concat());
+        assert_eq!(names, [&official[..], &folders, &["tinyshakespeare", "wikitext-2", "multi30k"]].concat());
         // Records of fixed length, so that the sizes can be worked out.
         assert_eq!(registry.get("cifar-10").unwrap().bytes(), 60_000 * (1 + 3 * 32 * 32));
         assert_eq!(registry.get("cifar-100").unwrap().bytes(), 60_000 * (2 + 3 * 32 * 32));

@@ -1,10 +1,10 @@
 use burn::config::Config;
 use burn::module::Module;
-use burn::nn::{Embedding, EmbeddingConfig, Initializer, LayerNorm, LayerNormConfig, Linear};
-use burn::tensor::activation::relu;
+use burn::nn::{DropoutConfig, Embedding, LayerNorm, Linear};
 use burn::tensor::{Device, Int, Tensor};
 
-use super::{DecoderError, SelfAttention, StreamingAttention};
+use super::parts::{TooLong, embed, embedding, layer_norm, xavier};
+use super::{AttentionBlock, DecoderError, SelfAttention, StreamingAttention};
 use crate::model::{Layer, initialized};
 use crate::networks::NetworkError;
 use crate::networks::blocks::linear;
@@ -26,6 +26,9 @@ pub struct DecoderConfig {
     /// Width between the two linear layers of a block, in units of `d_model`. Default 4.
     #[config(default = 4)]
     pub expansion: usize,
+    /// Probability with which what a block adds is put out, element by element, while gradients are recorded. Default 0.
+    #[config(default = 0.0)]
+    pub dropout: f64,
 }
 
 /// A decoder-only transformer with attention of any kind: learned positions, norms before each part of a block, ReLU.
@@ -50,24 +53,11 @@ pub struct Decoder<A: Module> {
     /// Of positions.
     pub positions: Embedding,
     /// In order.
-    pub blocks: Vec<DecoderBlock<A>>,
+    pub blocks: Vec<AttentionBlock<A>>,
     /// Before the logits.
     pub norm: LayerNorm,
     /// To the logits.
     pub head: Linear,
-}
-
-/// x + attention(norm(x)), then x + linear(relu(linear(norm(x)))).
-#[derive(Module, Debug)]
-pub struct DecoderBlock<A: Module> {
-    /// Before attention.
-    pub attention_norm: LayerNorm,
-    /// Attention with layers of its own.
-    pub attention: A,
-    /// Before the linear layers.
-    pub norm: LayerNorm,
-    /// To the wide layer, and back.
-    pub linears: [Linear; 2],
 }
 
 impl DecoderConfig {
@@ -75,7 +65,7 @@ impl DecoderConfig {
     ///
     /// # Errors
     ///
-    /// Those of `attention`, and [`NetworkError`] for a size of 0.
+    /// Those of `attention`, and [`NetworkError`] for a size of 0 or a dropout outside of [0, 1).
     pub fn init<A: SelfAttention, E: From<NetworkError>>(
         &self,
         mut attention: impl FnMut(usize) -> Result<A, E>,
@@ -90,27 +80,17 @@ impl DecoderConfig {
         ] {
             positive(what, value)?;
         }
-        let (d_model, wide) = (self.d_model, self.expansion * self.d_model);
-        let xavier = Initializer::XavierUniform { gain: 1.0 };
-        let embedding = |n| {
-            let normal = Initializer::Normal { mean: 0.0, std: 0.5 };
-            EmbeddingConfig::new(n, d_model).with_initializer(normal).init(device)
-        };
-        let norm = || LayerNormConfig::new(d_model).init(device);
-        let block = |layer| {
-            Ok(DecoderBlock {
-                attention_norm: norm(),
-                attention: attention(layer)?,
-                norm: norm(),
-                linears: [[d_model, wide], [wide, d_model]].map(|widths| linear(widths, true, &xavier, device)),
-            })
-        };
+        if !(0.0..1.0).contains(&self.dropout) {
+            return Err(NetworkError::Dropout(self.dropout).into());
+        }
+        let (d_model, dropout) = (self.d_model, DropoutConfig::new(self.dropout));
+        let block = |layer| Ok(AttentionBlock::new(attention(layer)?, d_model, self.expansion, &dropout, device));
         Ok(initialized(Decoder {
-            tokens: embedding(self.n_tokens),
-            positions: embedding(self.max_length),
+            tokens: embedding(self.n_tokens, d_model, device),
+            positions: embedding(self.max_length, d_model, device),
             blocks: (0..self.n_layers).map(block).collect::<Result<_, E>>()?,
-            norm: norm(),
-            head: linear([d_model, self.n_tokens], true, &xavier, device),
+            norm: layer_norm(d_model, device),
+            head: linear([d_model, self.n_tokens], true, &xavier(), device),
         }))
     }
 }
@@ -128,14 +108,6 @@ impl<S> DecoderState<S> {
     pub fn n_tokens(&self) -> usize {
         self.n_tokens
     }
-
-    /// What attention keeps, changed by `change`; the next token has the first position again.
-    ///
-    /// This is how a state goes from one segment of a text to the next, with `change` cutting the gradient.
-    #[must_use]
-    pub fn next_segment(self, change: impl FnMut(S) -> S) -> Self {
-        Self { layers: self.layers.into_iter().map(change).collect(), n_tokens: 0 }
-    }
 }
 
 impl<A: SelfAttention> Decoder<A> {
@@ -152,18 +124,14 @@ impl<A: SelfAttention> Decoder<A> {
     pub fn forward(&self, tokens: Tensor<2, Int>) -> Result<Tensor<3>, DecoderError<A::Error>> {
         let mut x = self.embed(tokens, 0)?;
         for block in &self.blocks {
-            x = block.forward(x)?;
+            x = block.forward(x, None)?;
         }
         Ok(self.read_out(x))
     }
 
     fn embed(&self, tokens: Tensor<2, Int>, from: usize) -> Result<Tensor<3>, DecoderError<A::Error>> {
-        let (length, max_length) = (from + tokens.dims()[1], self.positions.weight.dims()[0]);
-        if length > max_length {
-            return Err(DecoderError::TooLong { length, max_length });
-        }
-        let places = Tensor::<1, Int>::arange(from as i64..length as i64, &tokens.device()).unsqueeze::<2>();
-        Ok(self.tokens.forward(tokens) + self.positions.forward(places))
+        embed([&self.tokens, &self.positions], tokens, from)
+            .map_err(|TooLong { length, max_length }| DecoderError::TooLong { length, max_length })
     }
 
     fn read_out(&self, x: Tensor<3>) -> Tensor<3> {
@@ -180,6 +148,13 @@ impl<A: StreamingAttention> Decoder<A> {
     pub fn init_state(&self, batch: usize, device: &Device) -> Result<DecoderState<A::State>, A::Error> {
         let layers = self.blocks.iter().map(|block| block.attention.init_state(batch, device));
         Ok(DecoderState { layers: layers.collect::<Result<_, _>>()?, n_tokens: 0 })
+    }
+
+    /// The state for the next segment of a text: what the tokens so far left, through which no gradient goes, with the first
+    /// position for the next one.
+    pub fn next_segment(&self, state: DecoderState<A::State>) -> DecoderState<A::State> {
+        let layers = self.blocks.iter().zip(state.layers).map(|(block, layer)| block.attention.detach_state(layer));
+        DecoderState { layers: layers.collect(), n_tokens: 0 }
     }
 
     /// Logits of tokens that follow those of `state`, as [`forward`](Self::forward) gives them for all together.
@@ -209,36 +184,5 @@ impl<A: StreamingAttention> Decoder<A> {
         }
         state.n_tokens += length;
         Ok(self.read_out(x))
-    }
-}
-
-impl<A: SelfAttention> DecoderBlock<A> {
-    /// # Shapes
-    ///
-    /// - `x`, output: `[batch, length, d_model]`
-    ///
-    /// # Errors
-    ///
-    /// Those of the attention.
-    pub fn forward(&self, x: Tensor<3>) -> Result<Tensor<3>, A::Error> {
-        let attended = self.attention.attend(self.attention_norm.forward(x.clone()), None)?;
-        Ok(self.transform(x + attended))
-    }
-
-    fn transform(&self, x: Tensor<3>) -> Tensor<3> {
-        let hidden = relu(self.linears[0].run(self.norm.forward(x.clone())));
-        x + self.linears[1].run(hidden)
-    }
-}
-
-impl<A: StreamingAttention> DecoderBlock<A> {
-    /// Of tokens that follow those of `state`: `[batch, length, d_model]`.
-    ///
-    /// # Errors
-    ///
-    /// Those of the attention.
-    pub fn forward_state(&self, x: Tensor<3>, state: &mut A::State) -> Result<Tensor<3>, A::Error> {
-        let attended = self.attention.attend_state(self.attention_norm.forward(x.clone()), state)?;
-        Ok(self.transform(x + attended))
     }
 }

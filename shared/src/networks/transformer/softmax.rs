@@ -2,12 +2,14 @@ use std::convert::Infallible;
 
 use burn::config::Config;
 use burn::module::Module;
-use burn::nn::{Initializer, Linear};
+use burn::nn::Linear;
 use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Bool, Device, Tensor};
 
-use super::{AttentionState, SelfAttention, StreamingAttention};
+use super::parts::{integers, xavier};
+use super::{SelfAttention, StreamingAttention};
+use crate::attention::{join_heads, split_heads};
 use crate::model::{Layer, initialized};
 use crate::networks::NetworkError;
 use crate::networks::blocks::linear;
@@ -47,13 +49,8 @@ impl SoftmaxAttentionConfig {
     ///
     /// [`NetworkError`] for a size of 0 and heads that do not divide the model.
     pub fn init(&self, device: &Device) -> Result<SoftmaxAttention, NetworkError> {
-        positive("d_model", self.d_model)?;
-        positive("n_heads", self.n_heads)?;
-        if !self.d_model.is_multiple_of(self.n_heads) {
-            return Err(NetworkError::IndivisibleHeads { d_model: self.d_model, n_heads: self.n_heads });
-        }
-        let xavier = Initializer::XavierUniform { gain: 1.0 };
-        let layer = || linear([self.d_model; 2], true, &xavier, device);
+        check_heads(self.d_model, self.n_heads)?;
+        let layer = || linear([self.d_model; 2], true, &xavier(), device);
         Ok(initialized(SoftmaxAttention {
             projections: [layer(), layer(), layer()],
             output: layer(),
@@ -66,16 +63,11 @@ impl SoftmaxAttentionConfig {
 impl SoftmaxAttention {
     /// Queries, keys and values: `[batch, n_heads, length, d_head]`.
     fn project(&self, tokens: Tensor<3>) -> [Tensor<4>; 3] {
-        let [batch, length, d_model] = tokens.dims();
-        self.projections.each_ref().map(|layer| {
-            let heads = [batch, length, self.n_heads, d_model / self.n_heads];
-            layer.run(tokens.clone()).reshape(heads).swap_dims(1, 2)
-        })
+        self.projections.each_ref().map(|layer| split_heads(layer.run(tokens.clone()), self.n_heads))
     }
 
     fn combine(&self, heads: Tensor<4>) -> Tensor<3> {
-        let [batch, n_heads, length, width] = heads.dims();
-        self.output.run(heads.swap_dims(1, 2).reshape([batch, length, n_heads * width]))
+        self.output.run(join_heads(heads))
     }
 
     fn options(&self) -> AttentionModuleOptions {
@@ -87,17 +79,10 @@ impl SelfAttention for SoftmaxAttention {
     type Error = Infallible;
 
     fn attend(&self, tokens: Tensor<3>, mask_pad: Option<Tensor<2, Bool>>) -> Result<Tensor<3>, Infallible> {
-        let [batch, length, _] = tokens.dims();
+        let length = tokens.dims()[1];
         let [query, key, value] = self.project(tokens);
-        let mask =
-            mask_pad.map(|mask| mask.reshape([batch, 1, 1, length]).expand([batch, self.n_heads, length, length]));
+        let mask = mask_pad.map(|mask| of_scores(mask, self.n_heads, length));
         Ok(self.combine(attention(query, key, value, mask, None, self.options())))
-    }
-}
-
-impl AttentionState for KeyValues {
-    fn detach(self) -> Self {
-        Self(self.0.map(|keys_values| keys_values.map(Tensor::detach)))
     }
 }
 
@@ -119,4 +104,30 @@ impl StreamingAttention for SoftmaxAttention {
         // The causal mask is that of the last queries.
         Ok(self.combine(attention(query, keys, values, None, None, self.options())))
     }
+
+    fn detach_state(&self, state: KeyValues) -> KeyValues {
+        KeyValues(state.0.map(|pair| pair.map(Tensor::detach)))
+    }
+
+    fn reorder_state(&self, state: KeyValues, indices: &[usize]) -> Result<KeyValues, Infallible> {
+        Ok(KeyValues(state.0.map(|pair| {
+            let indices = integers(indices, &pair[0].device());
+            pair.map(|tensor| tensor.select(0, indices.clone()))
+        })))
+    }
+}
+
+pub(super) fn check_heads(d_model: usize, n_heads: usize) -> Result<(), NetworkError> {
+    positive("d_model", d_model)?;
+    positive("n_heads", n_heads)?;
+    match d_model.is_multiple_of(n_heads) {
+        true => Ok(()),
+        false => Err(NetworkError::IndivisibleHeads { d_model, n_heads }),
+    }
+}
+
+/// A mask of keys, `[batch, n_keys]`, as one of scores: `[batch, n_heads, n_queries, n_keys]`.
+pub(super) fn of_scores(mask: Tensor<2, Bool>, n_heads: usize, n_queries: usize) -> Tensor<4, Bool> {
+    let [batch, n_keys] = mask.dims();
+    mask.reshape([batch, 1, 1, n_keys]).expand([batch, n_heads, n_queries, n_keys])
 }

@@ -4,10 +4,10 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
-use crate::{Projection, RowScaling};
+use super::{Projection, RowScaling};
 
 /// `m` directions of `d` dimensions, row after row; a function of the seed and the number of the draw alone.
-pub(crate) fn draw(
+pub(super) fn draw(
     [m, d]: [usize; 2],
     projection: Projection,
     row_scaling: RowScaling,

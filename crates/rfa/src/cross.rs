@@ -1,0 +1,35 @@
+//! Attention to a source: summed once, then read.
+
+use burn::tensor::{Bool, Int, Tensor};
+use rekindle_shared::attention::{mask_by_row, rows, with_ones};
+
+use crate::quotient::divide;
+use crate::state::Sums;
+use crate::{CrossState, RfaHeads};
+
+/// Shapes as [`RfaHeads::encode`] has checked them.
+pub(crate) fn encode(
+    heads: &RfaHeads,
+    key: Tensor<4>,
+    value: Tensor<4>,
+    mask_pad: Option<Tensor<2, Bool>>,
+) -> CrossState {
+    let [batch, n_heads, ..] = key.dims();
+    let mut values = with_ones(rows(value));
+    if let Some(mask) = mask_pad {
+        let shape = values.dims();
+        values = values.mask_fill(mask_by_row(mask, n_heads, shape), 0.0);
+    }
+    let sums = heads.phi(rows(key)).transpose().matmul(values);
+    CrossState { sums: Sums { sums, batch } }
+}
+
+/// The outputs, and how many denominators were kept away from 0; shapes as [`RfaHeads::decode`] has checked them.
+pub(crate) fn decode(heads: &RfaHeads, query: Tensor<4>, state: &CrossState) -> (Tensor<4>, Tensor<1, Int>) {
+    let ([batch, n_heads, n_queries, _], dtype) = (query.dims(), query.dtype());
+    let query = heads.phi(rows(query));
+    let sums = state.sums.sums.clone().cast(query.dtype());
+    let (output, n_clamped) = divide(query.matmul(sums), heads.config().eps);
+    let d_value = output.dims()[2];
+    (output.reshape([batch, n_heads, n_queries, d_value]).cast(dtype), n_clamped)
+}
