@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use burn::module::{Module, Param};
 use burn::nn::{Initializer, Linear, LinearConfig};
 use burn::tensor::activation::softmax;
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Bool, Device, Int, Tensor};
 use rekindle_rfa::{RfaCausal, RfaError};
 use rekindle_shared::attention::{join_heads, split_heads};
 use rekindle_shared::networks::{SelfAttention, SoftmaxAttention};
@@ -36,8 +36,8 @@ impl RecencyAttention {
         }
     }
 
-    fn attend(&self, tokens: Tensor<3>) -> Tensor<3> {
-        let [_, length, d_model] = tokens.dims();
+    fn attend(&self, tokens: Tensor<3>, mask_pad: Option<Tensor<2, Bool>>) -> Tensor<3> {
+        let [batch, length, d_model] = tokens.dims();
         let [query, key, value] =
             self.projections.each_ref().map(|layer| split_heads(layer.forward(tokens.clone()), self.n_heads));
         let places = Tensor::<1, Int>::arange(0..length as i64, &tokens.device()).float();
@@ -45,8 +45,11 @@ impl RecencyAttention {
         let slopes = self.log_slopes.val().exp().reshape([1, self.n_heads, 1, 1]);
         let scale = ((d_model / self.n_heads) as f64).sqrt();
         let scores = query.matmul(key.transpose()).div_scalar(scale) - slopes * distance.clone().unsqueeze::<4>();
-        let later = distance.lower_elem(0.0).unsqueeze::<4>().expand(scores.dims());
-        let heads = softmax(scores.mask_fill(later, f32::NEG_INFINITY), 3).matmul(value);
+        let mut unseen = distance.lower_elem(0.0).unsqueeze::<4>().expand(scores.dims());
+        if let Some(mask) = mask_pad {
+            unseen = unseen.bool_or(mask.reshape([batch, 1, 1, length]).expand(scores.dims()));
+        }
+        let heads = softmax(scores.mask_fill(unseen, f32::NEG_INFINITY), 3).matmul(value);
         self.output.forward(join_heads(heads))
     }
 }
@@ -63,11 +66,14 @@ pub(crate) enum Attention {
 impl SelfAttention for Attention {
     type Error = RfaError;
 
-    fn attend(&self, tokens: Tensor<3>) -> Result<Tensor<3>, RfaError> {
-        match self {
-            Self::Softmax(attention) => attention.attend(tokens).map_err(|never: Infallible| match never {}),
-            Self::Recency(attention) => Ok(attention.attend(tokens)),
-            Self::Rfa(attention) => Ok(attention.forward(tokens, None)?.0),
+    fn attend(&self, tokens: Tensor<3>, mask_pad: Option<Tensor<2, Bool>>) -> Result<Tensor<3>, RfaError> {
+        match (self, mask_pad) {
+            (Self::Softmax(attention), mask) => {
+                attention.attend(tokens, mask).map_err(|never: Infallible| match never {})
+            }
+            (Self::Recency(attention), mask) => Ok(attention.attend(tokens, mask)),
+            (Self::Rfa(attention), None) => Ok(attention.forward(tokens, None)?.0),
+            (Self::Rfa(attention), Some(mask)) => Ok(attention.forward_masked(tokens, mask, None)?.0),
         }
     }
 }
@@ -83,11 +89,11 @@ mod tests {
         let device = Device::flex();
         let mut attention = RecencyAttention::new(8, 2, &device);
         let x = Tensor::<3>::random([1, 6, 8], Distribution::Default, &device);
-        let whole = attention.attend(x.clone());
-        let prefix = attention.attend(x.clone().narrow(1, 0, 4));
+        let whole = attention.attend(x.clone(), None);
+        let prefix = attention.attend(x.clone().narrow(1, 0, 4), None);
         prefix.into_data().assert_approx_eq::<f32>(&whole.narrow(1, 0, 4).into_data(), Tolerance::absolute(1e-5));
         attention.log_slopes = Param::from_tensor(Tensor::from_data([5.0, 5.0], &device));
         let own = attention.output.forward(attention.projections[2].forward(x.clone()));
-        attention.attend(x).into_data().assert_approx_eq::<f32>(&own.into_data(), Tolerance::absolute(1e-5));
+        attention.attend(x, None).into_data().assert_approx_eq::<f32>(&own.into_data(), Tolerance::absolute(1e-5));
     }
 }
