@@ -11,5 +11,6 @@ mod simd;
 
 pub mod activation;
 pub mod module;
+pub mod waves;
 
 pub use layers::ForwardFast;

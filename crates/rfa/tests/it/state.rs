@@ -33,7 +33,8 @@ fn segments_with_the_state_carried_give_the_whole() {
             // A saved state goes on as it was.
             state = state.map(|state: RfaState| RfaState::from_bytes(&state.to_bytes(), &device).unwrap());
             let (output, next) = heads.causal(tokens.narrow(start, length), state).unwrap();
-            (state = Some(next), outputs.push(output));
+            state = Some(next);
+            outputs.push(output);
         }
         let state = state.unwrap();
         assert_eq!((state.n_tokens(), state.n_clamped()), (300, last.n_clamped()));

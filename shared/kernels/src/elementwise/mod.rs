@@ -5,6 +5,7 @@
 
 mod math;
 mod softmax;
+pub(crate) mod waves;
 
 use std::mem::MaybeUninit;
 
