@@ -82,6 +82,14 @@ pub enum PerformerError {
     /// NaN or an infinite value, or one that leads there.
     #[error("{0} are not all finite, or too large for f32; check the batch, and whether training has diverged")]
     NonFinite(&'static str),
+    /// A sequence that the state lacks.
+    #[error("the state has no sequence {index}: it has {batch}, counted from 0")]
+    NoSuchSequence {
+        /// What was asked for.
+        index: usize,
+        /// Sequences of the state.
+        batch: usize,
+    },
     /// Saved bytes are not a state of this crate, or of other attention.
     #[error("not a saved state: {0}")]
     InvalidState(String),

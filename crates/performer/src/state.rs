@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use burn::tensor::{DType, Device, Tensor};
+use rekindle_shared::attention::pick_sequences;
 use rekindle_shared::state::{self, Fields};
 
 use crate::PerformerError;
@@ -43,6 +44,27 @@ impl FavorState {
     #[must_use]
     pub fn detach(self) -> Self {
         Self { sums: self.sums.detach(), ..self }
+    }
+
+    /// The state whose sequence i is sequence `indices[i]` of this one; sequences may be left out and be there more than once.
+    ///
+    /// This is how a beam search goes on from its best hypotheses.
+    ///
+    /// # Errors
+    ///
+    /// [`PerformerError::NoSuchSequence`] for an index that is not below the batch size, [`PerformerError::Zero`] for no index.
+    pub fn reorder(&self, indices: &[usize]) -> Result<Self, PerformerError> {
+        PerformerError::unless_positive("the number of indices", indices.len())?;
+        if let Some(&index) = indices.iter().find(|&&index| index >= self.batch) {
+            return Err(PerformerError::NoSuchSequence { index, batch: self.batch });
+        }
+        let [scale, sums] = [&self.scale, &self.sums].map(|x| pick_sequences(x.clone(), self.batch, indices));
+        Ok(Self { scale, sums, n_tokens: self.n_tokens, batch: indices.len() })
+    }
+
+    /// Bytes of the tensors, which do not grow with the tokens seen.
+    pub fn n_bytes(&self) -> usize {
+        [&self.scale, &self.sums].map(|x| x.shape().num_elements() * x.dtype().size()).iter().sum()
     }
 
     /// The state as bytes.

@@ -1,6 +1,6 @@
 //! Between tokens, heads, and rows: what attention by features does before and after its sums.
 
-use burn::tensor::{Bool, DType, Tensor};
+use burn::tensor::{Bool, DType, Int, Tensor};
 
 /// Heads of tokens: `[batch, length, n_heads * width]` to `[batch, n_heads, length, width]`.
 ///
@@ -29,6 +29,18 @@ pub fn rows(x: Tensor<4>) -> Tensor<3> {
 pub fn mask_by_row(mask: Tensor<2, Bool>, heads: usize, shape: [usize; 3]) -> Tensor<3, Bool> {
     let [batch, length] = mask.dims();
     mask.reshape([batch, 1, length, 1]).expand([batch, heads, length, shape[2]]).reshape(shape)
+}
+
+/// The rows of some sequences: of `[batch * heads, length, width]` those of sequence `indices[i]` as its i-th.
+///
+/// # Panics
+///
+/// If an index is not below `batch`, or there is none.
+pub fn pick_sequences(x: Tensor<3>, batch: usize, indices: &[usize]) -> Tensor<3> {
+    let heads = x.dims()[0] / batch;
+    let picked: Vec<i32> = indices.iter().flat_map(|i| i * heads..(i + 1) * heads).map(|row| row as i32).collect();
+    let picked = Tensor::<1, Int>::from_data(&picked[..], &x.device());
+    x.select(0, picked)
 }
 
 /// `[rows, length, width]` with a column of ones behind it, so that numerator and denominator are one product.

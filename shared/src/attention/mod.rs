@@ -26,6 +26,6 @@ mod triangle;
 
 pub use error::PrefixSumsError;
 pub use finite::{first_non_finite, read_back, sum_of};
-pub use heads::{join_heads, mask_by_row, rows, split_heads, with_ones};
+pub use heads::{join_heads, mask_by_row, pick_sequences, rows, split_heads, with_ones};
 pub use prefix_sums::{PrefixSums, pass_through};
 pub use step::step;

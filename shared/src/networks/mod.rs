@@ -7,6 +7,7 @@
 //! | [`ResNet`] | ResNet-20, -32, ... for CIFAR (He et al. 2016, §4.2) | 269,722 and 464,154 |
 //! | [`WideResNet`] | WRN-28-10 (Zagoruyko and Komodakis 2016) | 36,479,194 |
 //! | [`Decoder`] | decoder-only transformer with attention of any kind | by its widths |
+//! | [`SequenceClassifier`] | transformer that tells the class of a sequence | by its widths |
 //! | [`EncoderDecoder`] | encoder-decoder transformer with attention of any kind, decoded by [`greedy`] or [`beam_search`] | by its widths |
 //!
 //! All call their layers through [`Layer::run`](crate::model::Layer::run), and draw every parameter in `init`, from the
@@ -43,8 +44,8 @@ pub use small_cnn::{ConvBlock, SmallCnn, SmallCnnConfig};
 pub use transformer::{
     AttentionBlock, CrossAttention, CrossBlock, Decoder, DecoderConfig, DecoderError, DecoderState, DecodingConfig,
     EncoderDecoder, EncoderDecoderConfig, EncoderDecoderError, EncoderDecoderState, FeedForward, Hypothesis, KeyValues,
-    SelfAttention, SoftmaxAttention, SoftmaxAttentionConfig, SoftmaxCrossAttention, SoftmaxCrossAttentionConfig,
-    SourceKeyValues, StreamingAttention, beam_search, greedy,
+    SelfAttention, SequenceClassifier, SequenceClassifierConfig, SoftmaxAttention, SoftmaxAttentionConfig,
+    SoftmaxCrossAttention, SoftmaxCrossAttentionConfig, SourceKeyValues, StreamingAttention, beam_search, greedy,
 };
 pub use weights::{WeightFile, WeightsError, load_weights, save_weights};
 pub use wide_resnet::{WideBlock, WideResNet, WideResNetConfig};

@@ -3,10 +3,15 @@
 //! `cargo xtask reproduce performer` runs them all; this binary lists the cells and runs one at a time.
 
 mod attention;
+mod classify;
+mod decoding;
 mod estimate;
 mod kernel;
+mod language;
+mod layers;
 mod recall;
 mod run;
+mod small;
 mod smoke;
 mod speed;
 mod vectors;
@@ -30,8 +35,9 @@ impl Reproduction for Performer {
     fn cells(&self, tier: Tier, seeds: Option<u64>) -> Vec<Cell> {
         match tier {
             Tier::Smoke => smoke::cells(seeds),
+            Tier::Small => small::cells(seeds),
             // Not yet.
-            Tier::Small | Tier::Paper => Vec::new(),
+            Tier::Paper => Vec::new(),
         }
     }
 

@@ -1,24 +1,23 @@
 //! Associative recall: pairs of a key and its value, then keys whose value is asked for.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 
 use burn::module::Module;
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::optim::{AdamConfig, GradientsParams};
-use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use rekindle_harness::Results;
 use rekindle_harness::worker::{Context, Failure, Outcome};
-use rekindle_performer::{
-    AttentionInput, Kernel, PerformerAttention, PerformerAttentionConfig, PerformerError, redraw_every,
-};
+use rekindle_performer::{Kernel, redraw_every};
 use rekindle_shared::data::{Stream, Streams};
 use rekindle_shared::model::try_init_seeded;
-use rekindle_shared::networks::{Decoder, DecoderConfig, SelfAttention, SoftmaxAttention, SoftmaxAttentionConfig};
+use rekindle_shared::networks::{Decoder, DecoderConfig};
 use serde::{Deserialize, Serialize};
+
+use crate::layers::{Attention, Layers};
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Recall {
@@ -83,24 +82,16 @@ impl Recall {
         let streams = Streams::new(seed);
         let decoder =
             DecoderConfig::new(self.n_tokens(), self.length).with_d_model(self.d_model).with_n_layers(self.n_layers);
+        let layers = self.kernel.map_or(Layers::Softmax, |kernel| Layers::Performer {
+            kernel,
+            n_features: self.n_features,
+            redraw: self.redraw,
+        });
         let model = try_init_seeded(streams.seed_of(Stream::Init), device, |device| {
-            decoder.init(|layer| self.attention(layer as u64, streams, device), device)
+            decoder.init(|layer| layers.init(layer, [self.d_model, self.n_heads], true, streams, device), device)
         })?;
         let results = self.learn(model, streams, context, device)?;
         Ok(Outcome { results, ..Outcome::default() })
-    }
-
-    fn attention(&self, layer: u64, streams: Streams, device: &Device) -> Result<Attention, Failure> {
-        let Some(kernel) = self.kernel else {
-            return Ok(Attention::Softmax(SoftmaxAttentionConfig::new(self.d_model, self.n_heads).init(device)?));
-        };
-        let config = PerformerAttentionConfig::new(self.d_model, self.n_heads)
-            .with_causal(true)
-            .with_dropout(0.0)
-            .with_kernel(kernel)
-            .with_n_features(self.n_features)
-            .with_seed(streams.seed_of(Stream::Method).wrapping_add(layer));
-        Ok(Attention::Performer(config.init(device)?))
     }
 
     fn learn(
@@ -152,24 +143,5 @@ impl Recall {
             right += guesses.equal(batch.answers).float().mean().into_scalar::<f64>();
         }
         Ok(right / N_TEST as f64)
-    }
-}
-
-/// Attention of a layer.
-#[expect(clippy::large_enum_variant, reason = "one value a layer")]
-#[derive(Module, Debug)]
-enum Attention {
-    Softmax(SoftmaxAttention),
-    Performer(PerformerAttention),
-}
-
-impl SelfAttention for Attention {
-    type Error = PerformerError;
-
-    fn attend(&self, tokens: Tensor<3>, mask_pad: Option<Tensor<2, Bool>>) -> Result<Tensor<3>, PerformerError> {
-        match self {
-            Self::Softmax(attention) => attention.attend(tokens, mask_pad).map_err(|never: Infallible| match never {}),
-            Self::Performer(attention) => attention.forward(AttentionInput::self_attn(tokens)),
-        }
     }
 }

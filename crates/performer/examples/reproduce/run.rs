@@ -5,8 +5,11 @@ use rekindle_harness::worker::{Context, Failure, Outcome};
 use rekindle_harness::{Cell, CellConfig};
 use serde::{Deserialize, Serialize};
 
+use crate::classify::Classify;
+use crate::decoding::Decoding;
 use crate::estimate::Estimate;
 use crate::kernel::Scores;
+use crate::language::{Conversion, Language};
 use crate::recall::Recall;
 use crate::speed::{Scaling, Speed};
 
@@ -22,6 +25,14 @@ pub(crate) enum Config {
     Speed(Speed),
     /// Where linear attention overtakes softmax.
     Scaling(Scaling),
+    /// A language model.
+    Language(Language),
+    /// Softmax turned into a Performer.
+    Conversion(Conversion),
+    /// Sequences of pixels.
+    Classify(Classify),
+    /// The next token after so many.
+    Decoding(Decoding),
 }
 
 impl Config {
@@ -32,17 +43,28 @@ impl Config {
             Self::Recall(_) => 8.0,
             Self::Speed(_) => 0.5,
             Self::Scaling(_) => 2.0,
+            Self::Language(_) => 250.0,
+            Self::Conversion(_) => 200.0,
+            Self::Classify(_) => 400.0,
+            Self::Decoding(_) => 5.0,
         }
     }
 
     fn measures(&self) -> bool {
-        matches!(self, Self::Speed(_) | Self::Scaling(_))
+        matches!(self, Self::Speed(_) | Self::Scaling(_) | Self::Decoding(_))
     }
 }
 
 impl CellConfig for Config {
     fn describe(&self, cell: Cell) -> Cell {
         let cell = cell.costs(self.cost());
+        let cell = match self {
+            Self::Language(Language { text: data, .. }) | Self::Conversion(Conversion { text: data, .. }) => {
+                cell.reads(&[data])
+            }
+            Self::Classify(Classify { data, .. }) => cell.reads(&[data]),
+            _ => cell,
+        };
         if self.measures() { cell.exclusive() } else { cell }
     }
 }
@@ -54,5 +76,9 @@ pub(crate) fn run(cell: &Cell, context: &Context, device: &Device) -> Result<Out
         Config::Recall(recall) => recall.run(cell.seed, context, &device.clone().autodiff()),
         Config::Speed(speed) => speed.run(cell.seed, device),
         Config::Scaling(scaling) => scaling.run(cell.seed, device),
+        Config::Language(language) => language.run(cell.seed, context, &device.clone().autodiff()),
+        Config::Conversion(conversion) => conversion.run(cell.seed, context, &device.clone().autodiff()),
+        Config::Classify(classify) => classify.run(cell.seed, context, &device.clone().autodiff()),
+        Config::Decoding(decoding) => decoding.run(cell.seed, device),
     }
 }

@@ -1,6 +1,7 @@
 //! Transformers with attention of any kind.
 
 mod block;
+mod classifier;
 mod cross;
 mod decode;
 mod decoder;
@@ -15,6 +16,7 @@ use burn::module::{Module, ModuleDisplay};
 use burn::tensor::{Bool, Device, Tensor};
 
 pub use block::{AttentionBlock, CrossBlock};
+pub use classifier::{SequenceClassifier, SequenceClassifierConfig};
 pub use cross::{SoftmaxCrossAttention, SoftmaxCrossAttentionConfig, SourceKeyValues};
 pub use decode::{DecodingConfig, Hypothesis, beam_search, greedy};
 pub use decoder::{Decoder, DecoderConfig, DecoderState};

@@ -42,6 +42,14 @@ pub struct SoftmaxAttention {
 #[derive(Debug, Clone, Default)]
 pub struct KeyValues(Option<[Tensor<4>; 2]>);
 
+impl KeyValues {
+    /// Bytes of the tensors.
+    pub fn n_bytes(&self) -> usize {
+        let pair = self.0.iter().flatten();
+        pair.map(|tensor| tensor.shape().num_elements() * tensor.dtype().size()).sum()
+    }
+}
+
 impl SoftmaxAttentionConfig {
     /// Builds the layers and draws their weights, Xavier's uniform ones.
     ///

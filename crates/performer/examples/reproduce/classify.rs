@@ -1,0 +1,118 @@
+//! Sequences of bytes and their class: the pixels of an image, one after the other.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use burn::module::Module;
+use burn::nn::loss::CrossEntropyLossConfig;
+use burn::optim::{AdamConfig, GradientsParams};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use rekindle_harness::Results;
+use rekindle_harness::worker::{Context, Failure, Outcome};
+use rekindle_performer::redraw_every;
+use rekindle_shared::data::{Batches, BatchesConfig, LabeledImages, Split, Stream, Streams, load};
+use rekindle_shared::model::try_init_seeded;
+use rekindle_shared::networks::{SequenceClassifier, SequenceClassifierConfig};
+use serde::{Deserialize, Serialize};
+
+use crate::language::{means, named};
+use crate::layers::{Attention, Layers, n_trained};
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Classify {
+    /// A data set of the registry, of gray images.
+    pub(crate) data: String,
+    pub(crate) layers: Layers,
+    pub(crate) d_model: usize,
+    pub(crate) n_heads: usize,
+    pub(crate) n_layers: usize,
+    pub(crate) steps: usize,
+    pub(crate) batch_size: usize,
+    pub(crate) learning_rate: f64,
+    /// Images of the test set that are tested on, from the first.
+    pub(crate) n_test: usize,
+}
+
+impl Classify {
+    pub(crate) fn run(&self, seed: u64, context: &Context, device: &Device) -> Result<Outcome, Failure> {
+        let files = context.data.locate(&self.data).map_err(Failure::data)?;
+        let [train, test] = [Split::Train, Split::Test].map(|split| load(&files, split).map_err(Failure::data));
+        let (train, test) = (train?, test?.take(self.n_test).map_err(Failure::data)?);
+        let streams = Streams::new(seed);
+        let sizes = SequenceClassifierConfig::new(256, train.shape().len(), train.n_classes())
+            .with_d_model(self.d_model)
+            .with_n_layers(self.n_layers);
+        let model = try_init_seeded(streams.seed_of(Stream::Init), device, |device| {
+            let attention = |layer| self.layers.init(layer, [self.d_model, self.n_heads], false, streams, device);
+            sizes.init(attention, device)
+        })?;
+        let n_trained = n_trained(&model);
+        let start = Instant::now();
+        let (model, losses) = self.learn(model, &train, streams, context, device)?;
+        let seconds = start.elapsed().as_secs_f64() / self.steps as f64;
+        let accuracy = self.accuracy(&model.valid(), &test, &device.clone().without_autodiff())?;
+        let results = Results {
+            diverged: !losses.iter().all(|loss| loss.is_finite()),
+            metrics: named([("test_accuracy", accuracy), ("parameters", n_trained as f64)]),
+            curves: BTreeMap::from([("loss".to_owned(), means(&losses))]),
+            ..Results::default()
+        };
+        Ok(Outcome { results, measurements: named([("step_seconds", seconds)]), ..Outcome::default() })
+    }
+
+    fn learn(
+        &self,
+        mut model: SequenceClassifier<Attention>,
+        train: &LabeledImages,
+        streams: Streams,
+        context: &Context,
+        device: &Device,
+    ) -> Result<(SequenceClassifier<Attention>, Vec<f64>), Failure> {
+        let mut optimizer = AdamConfig::new().with_beta_2(0.98).with_epsilon(1e-9).init();
+        let loss = CrossEntropyLossConfig::new().init(device);
+        let mut losses = Vec::with_capacity(self.steps);
+        let batches = BatchesConfig::new(self.batch_size).init(train.len(), &streams)?;
+        for (step, indices) in in_turn(&batches).take(self.steps).enumerate() {
+            context.progress(step, self.steps);
+            model = redraw_every(model, self.layers.redraw(), step as u64);
+            let (pixels, labels) = batch(train, &indices, device);
+            let error = loss.forward(model.forward(pixels, None)?, labels);
+            losses.push(error.clone().into_scalar::<f64>());
+            let grads = GradientsParams::from_grads(error.backward(), &model);
+            // Up in the first twentieth, then down to nothing.
+            let done = (step + 1) as f64 / self.steps as f64;
+            let rate = self.learning_rate * (20.0 * done).min(1.0) * (1.0 - (done - 0.05).max(0.0) / 0.95);
+            model = optimizer.step(rate, model, grads);
+        }
+        Ok((model, losses))
+    }
+
+    fn accuracy(
+        &self,
+        model: &SequenceClassifier<Attention>,
+        test: &LabeledImages,
+        device: &Device,
+    ) -> Result<f64, Failure> {
+        let indices: Vec<usize> = (0..test.len()).collect();
+        let mut right = 0.0;
+        for part in indices.chunks(self.batch_size) {
+            let (pixels, labels) = batch(test, part, device);
+            let guesses = model.forward(pixels, None)?.argmax(1).squeeze_dim::<1>(1);
+            right += guesses.equal(labels).float().sum().into_scalar::<f64>();
+        }
+        Ok(right / test.len() as f64)
+    }
+}
+
+/// The batches of one epoch after the other.
+fn in_turn(batches: &Batches) -> impl Iterator<Item = Vec<usize>> {
+    (0..).flat_map(|epoch| batches.epoch(epoch))
+}
+
+/// Pixels, `[batch, length]`, and labels.
+fn batch(images: &LabeledImages, indices: &[usize], device: &Device) -> (Tensor<2, Int>, Tensor<1, Int>) {
+    let pixels: Vec<i32> = indices.iter().flat_map(|&i| images.image(i)).map(|&pixel| i32::from(pixel)).collect();
+    let labels: Vec<i32> = indices.iter().map(|&i| images.labels()[i] as i32).collect();
+    let pixels = TensorData::new(pixels, [indices.len(), images.shape().len()]);
+    (Tensor::from_data(pixels, device), Tensor::from_data(&labels[..], device))
+}
