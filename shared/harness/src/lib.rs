@@ -32,7 +32,7 @@ pub use grid::{CellConfig, Grid};
 pub use interval::Interval;
 pub use paper::{Better, Claim, ClaimKind, Experiment, Metric, Paper, Plot, PlotKind, Source};
 pub use protocol::{Message, Planned};
-pub use record::{DataFile, Identity, Record, Results, Run};
+pub use record::{DataFile, Identity, Record, Results, Run, named};
 #[cfg(feature = "report")]
 pub use report::{ClaimSummary, Environment, JudgedClaim, PaperReport, Report, ReportSummary, Written};
 #[cfg(feature = "report")]

@@ -74,6 +74,11 @@ pub struct Results {
     pub counters: BTreeMap<String, u64>,
 }
 
+/// Figures by name, as [`Results`] holds them.
+pub fn named<const N: usize>(figures: [(&str, f64); N]) -> BTreeMap<String, f64> {
+    figures.map(|(name, value)| (name.to_owned(), value)).into()
+}
+
 /// JSON has no NaN and no infinity; they are written as `null` and read back as NaN.
 fn numbers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, f64>, D::Error> {
     let read = BTreeMap::<String, Option<f64>>::deserialize(deserializer)?;

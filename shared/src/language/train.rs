@@ -41,8 +41,21 @@ pub struct LanguageTrainingConfig {
 pub struct Trained<M> {
     /// The model.
     pub model: M,
-    /// The loss of each step, in bits a byte.
+    /// The loss of each step; of a language model in bits a byte.
     pub losses: Vec<f64>,
+}
+
+impl<M> Trained<M> {
+    /// The means of `n_points` parts of the run, in order; fewer where there are fewer steps.
+    pub fn curve(&self, n_points: usize) -> Vec<f64> {
+        let each = self.losses.len().div_ceil(n_points.max(1)).max(1);
+        self.losses.chunks(each).map(|part| part.iter().sum::<f64>() / part.len() as f64).collect()
+    }
+
+    /// Whether a loss was NaN or infinite.
+    pub fn diverged(&self) -> bool {
+        !self.losses.iter().all(|loss| loss.is_finite())
+    }
 }
 
 /// Why a language model was not trained or tested.

@@ -11,7 +11,8 @@
 //! - [`with_gradient_inputs`]: linear layers whose weights' gradients are taken with other inputs, for projections;
 //! - [`flat()`], [`sum`] and [`total`]: parameters and gradients as vectors, and sums that no thread changes;
 //! - [`lifted`]: a parameter changed below autodiff, in a mapper;
-//! - [`init_seeded`]: weights that a seed decides.
+//! - [`init_seeded`]: weights that a seed decides;
+//! - [`n_trained()`]: how many numbers are trained.
 //!
 //! Every function takes any Burn [`Module`](burn::module::Module), stock or of the user's own, as it is. Only
 //! [`observe()`], [`normalize_with`] and [`with_gradient_inputs`] ask for something: that the network calls its layers
@@ -40,6 +41,7 @@ mod read;
 mod seed;
 mod snapshot;
 mod statistics;
+mod trained;
 mod walk;
 
 #[cfg(feature = "capture")]
@@ -62,3 +64,4 @@ pub use parameter::{Parameter, ParameterKind, parameters, select};
 pub use read::read;
 pub use seed::{init_seeded, initialized, seeded, try_init_seeded};
 pub use statistics::{RestoreError, RunningStatistics, restore_running_statistics, running_statistics};
+pub use trained::n_trained;

@@ -7,16 +7,19 @@ use burn::module::Module;
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use rekindle_harness::Results;
 use rekindle_harness::worker::{Context, Failure, Outcome};
+use rekindle_harness::{Results, named};
 use rekindle_performer::redraw_every;
 use rekindle_shared::data::{Batches, BatchesConfig, LabeledImages, Split, Stream, Streams, load};
-use rekindle_shared::model::try_init_seeded;
+use rekindle_shared::language::Trained;
+use rekindle_shared::model::{n_trained, try_init_seeded};
 use rekindle_shared::networks::{SequenceClassifier, SequenceClassifierConfig};
 use serde::{Deserialize, Serialize};
 
-use crate::language::{means, named};
-use crate::layers::{Attention, Layers, n_trained};
+use crate::layers::{Attention, Layers};
+
+/// Points of the curve.
+const N_POINTS: usize = 20;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Classify {
@@ -48,13 +51,13 @@ impl Classify {
         })?;
         let n_trained = n_trained(&model);
         let start = Instant::now();
-        let (model, losses) = self.learn(model, &train, streams, context, device)?;
+        let trained = self.learn(model, &train, streams, context, device)?;
         let seconds = start.elapsed().as_secs_f64() / self.steps as f64;
-        let accuracy = self.accuracy(&model.valid(), &test, &device.clone().without_autodiff())?;
+        let accuracy = self.accuracy(&trained.model.valid(), &test, &device.clone().without_autodiff())?;
         let results = Results {
-            diverged: !losses.iter().all(|loss| loss.is_finite()),
+            diverged: trained.diverged(),
             metrics: named([("test_accuracy", accuracy), ("parameters", n_trained as f64)]),
-            curves: BTreeMap::from([("loss".to_owned(), means(&losses))]),
+            curves: BTreeMap::from([("loss".to_owned(), trained.curve(N_POINTS))]),
             ..Results::default()
         };
         Ok(Outcome { results, measurements: named([("step_seconds", seconds)]), ..Outcome::default() })
@@ -67,7 +70,7 @@ impl Classify {
         streams: Streams,
         context: &Context,
         device: &Device,
-    ) -> Result<(SequenceClassifier<Attention>, Vec<f64>), Failure> {
+    ) -> Result<Trained<SequenceClassifier<Attention>>, Failure> {
         let mut optimizer = AdamConfig::new().with_beta_2(0.98).with_epsilon(1e-9).init();
         let loss = CrossEntropyLossConfig::new().init(device);
         let mut losses = Vec::with_capacity(self.steps);
@@ -84,7 +87,7 @@ impl Classify {
             let rate = self.learning_rate * (20.0 * done).min(1.0) * (1.0 - (done - 0.05).max(0.0) / 0.95);
             model = optimizer.step(rate, model, grads);
         }
-        Ok((model, losses))
+        Ok(Trained { model, losses })
     }
 
     fn accuracy(

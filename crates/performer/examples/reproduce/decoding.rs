@@ -4,13 +4,13 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use burn::tensor::{Device, Int, Tensor};
+use rekindle_harness::named;
 use rekindle_harness::worker::{Failure, Outcome};
 use rekindle_shared::data::{Stream, Streams};
 use rekindle_shared::model::try_init_seeded;
 use rekindle_shared::networks::{Decoder, DecoderConfig, DecoderState};
 use serde::{Deserialize, Serialize};
 
-use crate::language::named;
 use crate::layers::{Attention, Layers, State};
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -6,16 +6,16 @@ use std::time::Instant;
 use burn::module::Module;
 use burn::nn::attention::{MultiHeadAttention, MultiHeadAttentionConfig};
 use burn::tensor::Device;
-use rekindle_harness::Results;
 use rekindle_harness::worker::{Context, Failure, Outcome};
+use rekindle_harness::{Results, named};
 use rekindle_performer::redraw_every;
 use rekindle_shared::data::{ByteText, Stream, Streams};
-use rekindle_shared::language::{LanguageTrainingConfig, Prediction, Reading, prediction};
-use rekindle_shared::model::try_init_seeded;
+use rekindle_shared::language::{LanguageTrainingConfig, Prediction, Reading, Trained, prediction};
+use rekindle_shared::model::{n_trained, try_init_seeded};
 use rekindle_shared::networks::{Decoder, DecoderConfig};
 use serde::{Deserialize, Serialize};
 
-use crate::layers::{Attention, Layers, n_trained};
+use crate::layers::{Attention, Layers};
 
 /// Points of a curve.
 const N_POINTS: usize = 20;
@@ -76,11 +76,12 @@ impl Language {
         let n_trained = n_trained(&model);
         let start = Instant::now();
         let steps = self.training.steps;
-        let (model, losses) = train(model, self.training, self.layers.redraw(), &text, streams, |step| {
+        let trained = train(model, self.training, self.layers.redraw(), &text, streams, |step| {
             context.progress(step, steps);
         })?;
         let seconds = start.elapsed().as_secs_f64() / steps as f64;
-        let [validation, test] = [text.validation(), text.test()].map(|part| test(&model, part, self.training.length));
+        let [validation, test] =
+            [text.validation(), text.test()].map(|part| test(&trained.model, part, self.training.length));
         let (validation, test) = (validation?, test?);
         let metrics = [
             ("bits_per_byte", test.bits_per_byte),
@@ -89,9 +90,9 @@ impl Language {
             ("parameters", n_trained as f64),
         ];
         let results = Results {
-            diverged: !losses.iter().all(|loss| loss.is_finite()),
+            diverged: trained.diverged(),
             metrics: named(metrics),
-            curves: BTreeMap::from([("loss".to_owned(), means(&losses))]),
+            curves: BTreeMap::from([("loss".to_owned(), trained.curve(N_POINTS))]),
             ..Results::default()
         };
         Ok(Outcome { results, measurements: named([("step_seconds", seconds)]), ..Outcome::default() })
@@ -104,7 +105,7 @@ impl Conversion {
         let (first, then) = (self.training.steps, self.fine_tuning.steps);
         let progress = |before: usize| move |step| context.progress(before + step, first + 2 * then);
         let softmax = self.sizes.init(Layers::Softmax, length, streams, device)?;
-        let (softmax, _) = train(softmax, self.training, 0, &text, streams, progress(0))?;
+        let softmax = train(softmax, self.training, 0, &text, streams, progress(0))?.model;
         let trained = test(&softmax, text.test(), length)?;
 
         let performer = self.convert(softmax.clone(), streams, device)?;
@@ -112,9 +113,9 @@ impl Conversion {
         // Other windows than before.
         let later = Streams::new(streams.seed_of(Stream::Batches));
         let redraw = self.layers.redraw();
-        let (performer, losses) = train(performer, self.fine_tuning, redraw, &text, later, progress(first))?;
-        let recovered = test(&performer, text.test(), length)?;
-        let (softmax, _) = train(softmax, self.fine_tuning, 0, &text, later, progress(first + then))?;
+        let performer = train(performer, self.fine_tuning, redraw, &text, later, progress(first))?;
+        let recovered = test(&performer.model, text.test(), length)?;
+        let softmax = train(softmax, self.fine_tuning, 0, &text, later, progress(first + then))?.model;
         let continued = test(&softmax, text.test(), length)?;
 
         let metrics = [
@@ -129,9 +130,9 @@ impl Conversion {
             ("gap", recovered.bits_per_byte / continued.bits_per_byte),
         ];
         let results = Results {
-            diverged: !losses.iter().all(|loss| loss.is_finite()),
+            diverged: performer.diverged(),
             metrics: named(metrics),
-            curves: BTreeMap::from([("loss".to_owned(), means(&losses))]),
+            curves: BTreeMap::from([("loss".to_owned(), performer.curve(N_POINTS))]),
             ..Results::default()
         };
         Ok(Outcome { results, ..Outcome::default() })
@@ -191,25 +192,14 @@ fn train(
     text: &ByteText,
     streams: Streams,
     progress: impl Fn(usize),
-) -> Result<(Decoder<Attention>, Vec<f64>), Failure> {
+) -> Result<Trained<Decoder<Attention>>, Failure> {
     let before_step = |model, step: usize| {
         progress(step);
         redraw_every(model, redraw, step as u64)
     };
-    let trained = training.config().run(model, text.train(), streams, before_step)?;
-    Ok((trained.model, trained.losses))
+    Ok(training.config().run(model, text.train(), streams, before_step)?)
 }
 
 fn test(model: &Decoder<Attention>, text: &[u8], length: usize) -> Result<Prediction, Failure> {
     Ok(prediction(&model.valid(), text, Reading { length, batch_size: TEST_BATCH, stateful: false })?)
-}
-
-/// Means of so many parts of the run.
-pub(crate) fn means(losses: &[f64]) -> Vec<f64> {
-    let each = losses.len().div_ceil(N_POINTS).max(1);
-    losses.chunks(each).map(|part| part.iter().sum::<f64>() / part.len() as f64).collect()
-}
-
-pub(crate) fn named<const N: usize>(figures: [(&str, f64); N]) -> BTreeMap<String, f64> {
-    figures.map(|(name, value)| (name.to_owned(), value)).into()
 }

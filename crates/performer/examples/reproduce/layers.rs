@@ -11,7 +11,6 @@ use rekindle_performer::{
     Projection,
 };
 use rekindle_shared::data::{Stream, Streams};
-use rekindle_shared::model::parameters;
 use rekindle_shared::networks::{
     KeyValues, SelfAttention, SoftmaxAttention, SoftmaxAttentionConfig, StreamingAttention,
 };
@@ -156,9 +155,4 @@ impl StreamingAttention for Attention {
 
 fn never<T>(never: Infallible) -> T {
     match never {}
-}
-
-/// Values that are trained: directions are not.
-pub(crate) fn n_trained<M: Module>(model: &M) -> usize {
-    parameters(model).iter().filter(|parameter| !parameter.path.contains("favor")).map(|p| p.n_elements()).sum()
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::Module;
 use burn::nn::Initializer;
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::optim::{AdamConfig, GradientsParams};
@@ -12,7 +12,7 @@ use rekindle_harness::Results;
 use rekindle_harness::worker::{Context, Failure, Outcome};
 use rekindle_rfa::{Kernel, RfaConfig, resample};
 use rekindle_shared::data::{Stream, Streams};
-use rekindle_shared::model::try_init_seeded;
+use rekindle_shared::model::{n_trained, try_init_seeded};
 use rekindle_shared::networks::{Decoder, DecoderConfig, SoftmaxAttentionConfig};
 use serde::{Deserialize, Serialize};
 
@@ -140,7 +140,7 @@ impl Learner {
             }
             context.progress(step + 1, self.steps);
         }
-        let n_params = count(&model);
+        let n_params = n_trained(&model);
         let (loss, accuracy) = self.test(&model.valid(), matrices, streams, &device.clone().without_autodiff())?;
         let diverged = !curve.iter().all(|loss| loss.is_finite());
         let metrics = [("test_loss", loss), ("test_accuracy", accuracy), ("n_params", n_params as f64)];
@@ -200,17 +200,4 @@ impl Learner {
         let n = (N_TEST * self.batch_size * self.length) as f64;
         (loss / n, right / n)
     }
-}
-
-/// Numbers that are trained.
-fn count<M: Module>(model: &M) -> usize {
-    struct Count(usize);
-    impl ModuleVisitor for Count {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            self.0 += usize::from(param.is_require_grad()) * param.val().shape().num_elements();
-        }
-    }
-    let mut count = Count(0);
-    model.visit(&mut count);
-    count.0
 }
