@@ -44,6 +44,15 @@ fn a_cell_that_measures_runs_alone_with_every_core() {
 }
 
 #[test]
+fn one_experiment_can_be_run_without_the_others() {
+    let out = tempfile::tempdir().unwrap();
+    run(out.path(), &["--experiment", "clock"]).expect(0, "1 of 1 cells ran");
+    run(out.path(), &["--experiment", "clock", "--experiment", "coins"]).expect(0, "6 of 6 cells ran");
+    run(out.path(), &["--experiment", "clocks"])
+        .expect(2, "unknown experiment `clocks` at tier smoke: one of coins, clock");
+}
+
+#[test]
 fn workers_share_what_is_expensive_and_their_pictures_are_in_the_report() {
     let out = tempfile::tempdir().unwrap();
     let made = out.path().join("made");

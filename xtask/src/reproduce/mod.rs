@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result};
 use clap::Args;
 use rekindle_harness::data::DataDir;
-use rekindle_harness::{Exit, Paper, Tier};
+use rekindle_harness::{Exit, Experiment, Paper, Tier};
 
 use crate::build::{self, Target};
 use crate::{Refusal, papers, source, tool};
@@ -26,6 +26,9 @@ pub(crate) struct Arguments {
     /// How large: smoke (a minute, no download), small (an hour, real data), paper (its own setting, a GPU).
     #[arg(long, value_enum, default_value_t = Tier::Smoke)]
     tier: Tier,
+    /// This experiment only, by the name that `list` shows; may be given more than once.
+    #[arg(long = "experiment", value_name = "NAME")]
+    experiments: Vec<String>,
     /// What computes: flex (CPU), ndarray (CPU, slow convolutions), wgpu, cuda.
     #[arg(long, default_value = "flex", value_parser = BACKENDS)]
     backend: String,
@@ -74,6 +77,11 @@ impl Arguments {
         grid
     }
 
+    /// Whether an experiment is one of those asked for.
+    fn wants(&self, experiment: &str) -> bool {
+        self.experiments.is_empty() || self.experiments.iter().any(|name| name == experiment)
+    }
+
     fn jobs(&self, cores: usize) -> usize {
         let gpu = matches!(self.backend.as_str(), "wgpu" | "cuda");
         self.jobs.map_or(if gpu { 1 } else { cores }, |jobs| usize::try_from(jobs).unwrap_or(usize::MAX))
@@ -89,6 +97,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit> {
         let tiers: Vec<&str> = paper.tiers().iter().map(|tier| tier.name()).collect();
         let message = format!("{} has no tier {}: {}", paper.name, arguments.tier, tiers.join(", "));
         return Err(Refusal::usage(message));
+    }
+    for name in &arguments.experiments {
+        known(name, &papers, arguments.tier)?;
     }
     writable(&arguments.out)?;
     if let Some(message) = all_data_missing(&papers, arguments) {
@@ -139,6 +150,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit> {
     Ok(exit.worst(report(&tool, &root, &papers, arguments)?))
 }
 
+/// Refuses the name of an experiment that none of the papers has at this tier.
+fn known(name: &str, papers: &[Paper], tier: Tier) -> Result<()> {
+    let there = papers.iter().flat_map(|paper| &paper.experiments).filter(|it| it.tiers.contains(&tier));
+    let names: Vec<&str> = there.map(|experiment| experiment.name.as_str()).collect();
+    match names.contains(&name) {
+        true => Ok(()),
+        false => {
+            Err(Refusal::usage(format!("unknown experiment `{name}` at tier {tier}: one of {}", names.join(", "))))
+        }
+    }
+}
+
 fn runs_at(paper: &Paper, tier: Tier) -> bool {
     paper.experiments.iter().any(|experiment| experiment.tiers.contains(&tier))
 }
@@ -148,7 +171,8 @@ fn all_data_missing(papers: &[Paper], arguments: &Arguments) -> Option<String> {
     let data = DataDir::resolve(arguments.data.as_deref());
     let mut reasons = Vec::new();
     for paper in papers {
-        for experiment in paper.experiments.iter().filter(|e| e.tiers.contains(&arguments.tier)) {
+        let runs = |it: &&Experiment| it.tiers.contains(&arguments.tier) && arguments.wants(&it.name);
+        for experiment in paper.experiments.iter().filter(runs) {
             match experiment.data.iter().find_map(|name| data.locate(name).err()) {
                 None => return None,
                 Some(error) => reasons.push(error.to_string()),

@@ -38,7 +38,8 @@ impl Plan {
         };
         let planned = plan.list()?;
         plan.write_order(&planned, arguments)?;
-        for Planned { id, identity, blocked } in planned {
+        let wanted = |it: &Planned| arguments.wants(&it.identity.cell.experiment);
+        for Planned { id, identity, blocked } in planned.into_iter().filter(wanted) {
             let path = Record::path(&plan.out, &paper.name, arguments.tier, &arguments.backend, &identity.cell);
             let record = Record::read(&path).ok();
             let current = |record: &&Record| same(&record.identity, &identity, arguments.keep_stale);

@@ -37,7 +37,7 @@ impl Reproduction for Toy {
                 cells.push(if name == "may diverge" { cell.may_diverge() } else { cell });
             }
         }
-        cells.push(Cell::new("coins", "timed", "better", 0, &0.9).exclusive());
+        cells.push(Cell::new("clock", "timed", "better", 0, &0.9).exclusive());
         cells
     }
 
