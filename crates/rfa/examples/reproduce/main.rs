@@ -3,16 +3,21 @@
 //! `cargo xtask reproduce rfa` runs them all; this binary lists the cells and runs one at a time.
 
 mod attention;
+mod bilingual;
 mod chain;
 mod decoding;
+mod elu;
 mod layers;
 mod learner;
 mod norms;
 mod run;
 mod scores;
+mod small;
 mod smoke;
 mod speed;
 mod timing;
+mod translation;
+mod translator;
 mod vectors;
 
 use std::process::ExitCode;
@@ -34,8 +39,9 @@ impl Reproduction for Rfa {
     fn cells(&self, tier: Tier, seeds: Option<u64>) -> Vec<Cell> {
         match tier {
             Tier::Smoke => smoke::cells(seeds),
+            Tier::Small => small::cells(seeds),
             // Not yet.
-            Tier::Small | Tier::Paper => Vec::new(),
+            Tier::Paper => Vec::new(),
         }
     }
 

@@ -1,4 +1,4 @@
-//! A cell: an estimate of the kernel or of attention, a learner, or a measurement.
+//! A cell: an estimate of the kernel or of attention, a learner, a translator, or a measurement.
 
 use burn::tensor::Device;
 use rekindle_harness::worker::{Context, Failure, Outcome};
@@ -10,6 +10,7 @@ use crate::learner::Learner;
 use crate::norms::Norms;
 use crate::scores::Scores;
 use crate::speed::{Scaling, Speed};
+use crate::translation::{DecodingSpeed, Translation};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "task", rename_all = "kebab-case")]
@@ -28,6 +29,10 @@ pub(crate) enum Config {
     Decoding(Decoding),
     /// Where decoding with a state overtakes a cache.
     Overtaking(Overtaking),
+    /// Multi30k, German to English.
+    Translation(Translation),
+    /// Tokens a second of such a translator.
+    TranslationSpeed(DecodingSpeed),
 }
 
 impl Config {
@@ -40,17 +45,29 @@ impl Config {
             Self::Scaling(_) => 2.0,
             Self::Decoding(_) => 0.3,
             Self::Overtaking(_) => 2.0,
+            Self::Translation(translation) => translation.cost(),
+            Self::TranslationSpeed(speed) => speed.cost(),
         }
     }
 
     fn measures(&self) -> bool {
-        matches!(self, Self::Speed(_) | Self::Scaling(_) | Self::Decoding(_) | Self::Overtaking(_))
+        matches!(
+            self,
+            Self::Speed(_) | Self::Scaling(_) | Self::Decoding(_) | Self::Overtaking(_) | Self::TranslationSpeed(_)
+        )
+    }
+
+    fn data(&self) -> &[&str] {
+        match self {
+            Self::Translation(_) | Self::TranslationSpeed(_) => &["multi30k"],
+            _ => &[],
+        }
     }
 }
 
 impl CellConfig for Config {
     fn describe(&self, cell: Cell) -> Cell {
-        let cell = cell.costs(self.cost());
+        let cell = cell.costs(self.cost()).reads(self.data());
         if self.measures() { cell.exclusive() } else { cell }
     }
 }
@@ -64,5 +81,7 @@ pub(crate) fn run(cell: &Cell, context: &Context, device: &Device) -> Result<Out
         Config::Scaling(scaling) => scaling.run(cell.seed, device),
         Config::Decoding(decoding) => decoding.run(cell.seed, device),
         Config::Overtaking(overtaking) => overtaking.run(cell.seed, device),
+        Config::Translation(translation) => translation.run(cell.seed, context, &device.clone().autodiff()),
+        Config::TranslationSpeed(speed) => speed.run(cell.seed, context, device),
     }
 }
