@@ -12,6 +12,7 @@ mod gpm;
 mod intrinsic_dimension;
 mod layer_inputs;
 mod performer;
+mod rfa;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::nn::loss::CrossEntropyLossConfig;

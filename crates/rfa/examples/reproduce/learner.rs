@@ -59,7 +59,7 @@ struct Batch {
 
 impl Learner {
     pub(crate) fn cost(&self) -> f64 {
-        if self.method == Method::Bayes { 0.1 } else { 0.012 * self.steps as f64 }
+        if self.method == Method::Bayes { 0.1 } else { 0.02 * self.steps as f64 }
     }
 
     fn draw(&self, matrices: &Matrices, rng: &mut ChaCha8Rng) -> Batch {

@@ -51,7 +51,6 @@ fn chain(grid: &mut Grid) {
         ("softmax, learned recency", Method::Recency),
         ("RFA", Method::Rfa { kernel: Kernel::Gaussian, gate: false }),
         ("RFA-Gate", Method::Rfa { kernel: Kernel::Gaussian, gate: true }),
-        ("RFA-Gate, arc-cosine", Method::Rfa { kernel: Kernel::ArcCos, gate: true }),
     ] {
         let learner = Learner {
             method,
@@ -61,7 +60,7 @@ fn chain(grid: &mut Grid) {
             d_model: 32,
             n_heads: 2,
             n_layers: 2,
-            steps: 160,
+            steps: 200,
             batch_size: 16,
             learning_rate: 3e-3,
         };

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use rekindle_harness::worker::Failure;
 
-/// Seconds, the least of so many runs that they take about 0.15 s, three at least.
+/// Seconds, the least of so many runs that they take about 0.08 s, three at least.
 pub(crate) fn least(mut run: impl FnMut() -> Result<(), Failure>) -> Result<f64, Failure> {
     let mut time = || -> Result<f64, Failure> {
         let start = Instant::now();
@@ -12,7 +12,7 @@ pub(crate) fn least(mut run: impl FnMut() -> Result<(), Failure>) -> Result<f64,
         Ok(start.elapsed().as_secs_f64())
     };
     let mut shortest = time()?;
-    let n = (0.15 / shortest.max(1e-6)).clamp(3.0, 100.0) as usize;
+    let n = (0.08 / shortest.max(1e-6)).clamp(3.0, 100.0) as usize;
     for _ in 0..n {
         shortest = shortest.min(time()?);
     }
