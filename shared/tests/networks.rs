@@ -4,10 +4,10 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Bool, DType, Device, Distribution, Int, Tensor, Tolerance};
 use proptest::prelude::*;
-use rekindle_shared::model::{Classifier, ParameterKind, init_seeded, parameters, select, try_init_seeded};
+use rekindle_shared::model::{Classifier, ParameterKind, init_seeded, n_trained, parameters, select, try_init_seeded};
 use rekindle_shared::networks::{
-    DecoderConfig, DecoderError, Mlp, MlpConfig, NetworkError, ResNetConfig, SelfAttention, Shortcut, SmallCnnConfig,
-    SoftmaxAttentionConfig, WideResNetConfig,
+    DecoderConfig, DecoderError, Mlp, MlpConfig, NetworkError, Positions, ResNetConfig, SelfAttention, Shortcut,
+    SmallCnnConfig, SoftmaxAttentionConfig, WideResNetConfig,
 };
 
 /// Number of trainable values: running statistics don't count.
@@ -264,6 +264,19 @@ fn a_decoder_goes_on_from_its_state_as_if_it_had_seen_all_at_once() {
     let other = DecoderConfig::new(5, 6).with_d_model(8).with_n_layers(1).init(attention, &device).unwrap();
     let error = other.forward_state(tokens, &mut state).unwrap_err();
     assert_eq!(error, DecoderError::Layers { expected: 1, actual: 2 });
+}
+
+#[test]
+fn sinusoids_are_those_of_the_formula_and_are_not_trained() {
+    let device = Device::flex();
+    let attention = |_| SoftmaxAttentionConfig::new(4, 2).init(&device);
+    let config = DecoderConfig::new(5, 6).with_d_model(4);
+    let learned = config.clone().init(attention, &device).unwrap();
+    let fixed = config.with_positions(Positions::Sinusoidal).init(attention, &device).unwrap();
+    assert_eq!(n_trained(&learned) - n_trained(&fixed), 6 * 4);
+    let place = fixed.positions.weight.val().narrow(0, 3, 1).into_data();
+    let expected = [3_f32.sin(), 3_f32.cos(), 0.03_f32.sin(), 0.03_f32.cos()];
+    place.assert_approx_eq::<f32>(&Tensor::<2>::from_data([expected], &device).into_data(), Tolerance::absolute(1e-6));
 }
 
 #[test]

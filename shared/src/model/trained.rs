@@ -1,7 +1,7 @@
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 
-/// Numbers that are trained: those of all float parameters that get gradients.
+/// Numbers that are trained: those of all float parameters that get gradients where the model is trained.
 ///
 /// ```
 /// use burn::{nn::LinearConfig, tensor::Device};
@@ -12,6 +12,8 @@ use burn::tensor::Tensor;
 /// assert_eq!(n_trained(&burn::module::Module::no_grad(linear)), 0);
 /// ```
 pub fn n_trained<M: Module>(model: &M) -> usize {
+    // On a device without autodiff a parameter does not tell whether it would be trained.
+    let model = model.valid().train();
     let mut count = Count(0);
     model.visit(&mut count);
     count.0

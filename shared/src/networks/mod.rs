@@ -44,7 +44,7 @@ pub use small_cnn::{ConvBlock, SmallCnn, SmallCnnConfig};
 pub use transformer::{
     AttentionBlock, CrossAttention, CrossBlock, Decoder, DecoderConfig, DecoderError, DecoderState, DecodingConfig,
     EncoderDecoder, EncoderDecoderConfig, EncoderDecoderError, EncoderDecoderState, FeedForward, Hypothesis, KeyValues,
-    SelfAttention, SequenceClassifier, SequenceClassifierConfig, SoftmaxAttention, SoftmaxAttentionConfig,
+    Positions, SelfAttention, SequenceClassifier, SequenceClassifierConfig, SoftmaxAttention, SoftmaxAttentionConfig,
     SoftmaxCrossAttention, SoftmaxCrossAttentionConfig, SourceKeyValues, StreamingAttention, beam_search, greedy,
 };
 pub use weights::{WeightFile, WeightsError, load_weights, save_weights};

@@ -3,7 +3,7 @@ use burn::module::Module;
 use burn::nn::{DropoutConfig, Embedding, LayerNorm, Linear};
 use burn::tensor::{Bool, Device, Int, Tensor};
 
-use super::parts::{TooLong, embed, embedding, layer_norm, xavier};
+use super::parts::{Positions, TooLong, embed, embedding, layer_norm, xavier};
 use super::{AttentionBlock, DecoderError, SelfAttention};
 use crate::model::{Layer, initialized};
 use crate::networks::NetworkError;
@@ -31,10 +31,13 @@ pub struct SequenceClassifierConfig {
     /// Probability with which what a block adds is put out, element by element, while gradients are recorded. Default 0.
     #[config(default = 0.0)]
     pub dropout: f64,
+    /// How it tells places apart. Default learned.
+    #[config(default = "Positions::Learned")]
+    pub positions: Positions,
 }
 
-/// A transformer that sees a whole sequence and tells its class by the mean of its tokens, with attention of any kind: learned
-/// positions, norms before each part of a block, ReLU.
+/// A transformer that sees a whole sequence and tells its class by the mean of its tokens, with attention of any kind: norms
+/// before each part of a block, ReLU.
 ///
 /// ```
 /// use burn::tensor::{Device, Int, Tensor};
@@ -89,7 +92,7 @@ impl SequenceClassifierConfig {
         let block = |layer| Ok(AttentionBlock::new(attention(layer)?, d_model, self.expansion, &dropout, device));
         Ok(initialized(SequenceClassifier {
             tokens: embedding(self.n_tokens, d_model, device),
-            positions: embedding(self.max_length, d_model, device),
+            positions: self.positions.init(self.max_length, d_model, device),
             blocks: (0..self.n_layers).map(block).collect::<Result<_, E>>()?,
             norm: layer_norm(d_model, device),
             head: linear([d_model, self.n_classes], true, &xavier(), device),

@@ -3,7 +3,7 @@ use burn::module::Module;
 use burn::nn::{DropoutConfig, Embedding, LayerNorm, Linear};
 use burn::tensor::{Device, Int, Tensor};
 
-use super::parts::{TooLong, embed, embedding, layer_norm, xavier};
+use super::parts::{Positions, TooLong, embed, embedding, layer_norm, xavier};
 use super::{AttentionBlock, DecoderError, SelfAttention, StreamingAttention};
 use crate::model::{Layer, initialized};
 use crate::networks::NetworkError;
@@ -29,9 +29,12 @@ pub struct DecoderConfig {
     /// Probability with which what a block adds is put out, element by element, while gradients are recorded. Default 0.
     #[config(default = 0.0)]
     pub dropout: f64,
+    /// How it tells places apart. Default learned.
+    #[config(default = "Positions::Learned")]
+    pub positions: Positions,
 }
 
-/// A decoder-only transformer with attention of any kind: learned positions, norms before each part of a block, ReLU.
+/// A decoder-only transformer with attention of any kind: norms before each part of a block, ReLU.
 ///
 /// Whether it is causal is up to its attention.
 ///
@@ -87,7 +90,7 @@ impl DecoderConfig {
         let block = |layer| Ok(AttentionBlock::new(attention(layer)?, d_model, self.expansion, &dropout, device));
         Ok(initialized(Decoder {
             tokens: embedding(self.n_tokens, d_model, device),
-            positions: embedding(self.max_length, d_model, device),
+            positions: self.positions.init(self.max_length, d_model, device),
             blocks: (0..self.n_layers).map(block).collect::<Result<_, E>>()?,
             norm: layer_norm(d_model, device),
             head: linear([d_model, self.n_tokens], true, &xavier(), device),

@@ -4,7 +4,7 @@ use burn::nn::{Dropout, DropoutConfig, Embedding, LayerNorm, Linear};
 use burn::tensor::{Bool, Device, Int, Tensor};
 
 use super::block::BlockError;
-use super::parts::{TooLong, embed, embedding, layer_norm, xavier};
+use super::parts::{Positions, TooLong, embed, embedding, layer_norm, xavier};
 use super::{AttentionBlock, CrossAttention, CrossBlock, EncoderDecoderError, SelfAttention, StreamingAttention};
 use crate::model::{Layer, initialized};
 use crate::networks::NetworkError;
@@ -40,10 +40,13 @@ pub struct EncoderDecoderConfig {
     /// layer of their own. Default no.
     #[config(default = false)]
     pub tied: bool,
+    /// How it tells places apart. Default learned.
+    #[config(default = "Positions::Learned")]
+    pub positions: Positions,
 }
 
 /// An encoder-decoder transformer with attention of any kind in its three places: `E` in the encoder, `S` from the
-/// target to itself, `C` from the target to the source. Learned positions, norms before each part of a block, ReLU.
+/// target to itself, `C` from the target to the source. Norms before each part of a block, ReLU.
 ///
 /// It is causal where `S` is. Sources and targets of a batch may differ in length: fill them up at their ends, and say
 /// by `mask_pad` what of the sources is padding. That of targets needs no mask: no token before it sees it.
@@ -153,11 +156,11 @@ impl EncoderDecoderConfig {
         let head = || linear([d_model, self.n_target_tokens], true, &xavier(), device);
         Ok(initialized(EncoderDecoder {
             source_tokens: embedding(self.n_source_tokens, d_model, device),
-            source_positions: embedding(self.max_length, d_model, device),
+            source_positions: self.positions.init(self.max_length, d_model, device),
             encoder: encoder.collect::<Result<_, X>>()?,
             encoder_norm: layer_norm(d_model, device),
             target_tokens: embedding(self.n_target_tokens, d_model, device),
-            target_positions: embedding(self.max_length, d_model, device),
+            target_positions: self.positions.init(self.max_length, d_model, device),
             decoder: decoder.collect::<Result<_, X>>()?,
             decoder_norm: layer_norm(d_model, device),
             head: (!self.tied).then(head),

@@ -22,7 +22,7 @@ pub use decode::{DecodingConfig, Hypothesis, beam_search, greedy};
 pub use decoder::{Decoder, DecoderConfig, DecoderState};
 pub use encoder_decoder::{EncoderDecoder, EncoderDecoderConfig, EncoderDecoderState};
 pub use error::{DecoderError, EncoderDecoderError};
-pub use parts::FeedForward;
+pub use parts::{FeedForward, Positions};
 pub use softmax::{KeyValues, SoftmaxAttention, SoftmaxAttentionConfig};
 
 /// Attention of a sequence to itself, with layers of its own around it.

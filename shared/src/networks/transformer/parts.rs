@@ -1,9 +1,10 @@
 //! What the transformers are made of: embeddings with positions, and linear layers behind a norm.
 
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::nn::{Dropout, DropoutConfig, Embedding, EmbeddingConfig, Initializer, LayerNorm, LayerNormConfig, Linear};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
 
 use crate::model::Layer;
 use crate::networks::blocks::linear;
@@ -57,6 +58,39 @@ pub(super) fn embed(
     }
     let places = Tensor::<1, Int>::arange(from as i64..length as i64, &tokens.device()).unsqueeze::<2>();
     Ok(of_tokens.forward(tokens) + of_positions.forward(places))
+}
+
+/// How a transformer tells places apart.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Positions {
+    /// A vector for each place, which is trained.
+    #[default]
+    Learned,
+    /// Sines and cosines of the place, of wavelengths from 2π to 20,000π (Vaswani et al. 2017, §3.5), which are not trained: what a
+    /// distance does is the same everywhere, and so learned sooner.
+    Sinusoidal,
+}
+
+impl Positions {
+    pub(super) fn init(self, max_length: usize, d_model: usize, device: &Device) -> Embedding {
+        match self {
+            Self::Learned => embedding(max_length, d_model, device),
+            Self::Sinusoidal => {
+                Embedding { weight: Param::from_tensor(sinusoids(max_length, d_model, device)).no_grad() }
+            }
+        }
+    }
+}
+
+/// sin(t / 10000^(2i / d)) at 2i and the cosine at 2i + 1: `[length, d_model]`.
+fn sinusoids(length: usize, d_model: usize, device: &Device) -> Tensor<2> {
+    let value = |place: usize, at: usize| {
+        let angle = place as f64 / 10_000_f64.powf((at / 2 * 2) as f64 / d_model as f64);
+        if at % 2 == 0 { angle.sin() } else { angle.cos() }
+    };
+    let values: Vec<f32> = (0..length).flat_map(|place| (0..d_model).map(move |at| value(place, at) as f32)).collect();
+    Tensor::from_data(TensorData::new(values, [length, d_model]), device)
 }
 
 pub(super) fn embedding(n: usize, d_model: usize, device: &Device) -> Embedding {
