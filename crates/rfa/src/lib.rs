@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod causal;
+mod check;
 mod config;
 mod cross;
 mod error;

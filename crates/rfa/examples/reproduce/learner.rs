@@ -86,7 +86,7 @@ impl Learner {
         let mut add = |name: &str, value: f64| results.metrics.insert(name.to_owned(), value);
         if self.method == Method::Bayes {
             add("test_loss", best);
-            add("test_accuracy", right);
+            add("token_accuracy", right);
         } else if let Some(loss) = results.metrics.get("test_loss").copied() {
             results.metrics.insert("excess".to_owned(), loss - best);
         }
@@ -143,7 +143,7 @@ impl Learner {
         let n_params = n_trained(&model);
         let (loss, accuracy) = self.test(&model.valid(), matrices, streams, &device.clone().without_autodiff())?;
         let diverged = !curve.iter().all(|loss| loss.is_finite());
-        let metrics = [("test_loss", loss), ("test_accuracy", accuracy), ("n_params", n_params as f64)];
+        let metrics = [("test_loss", loss), ("token_accuracy", accuracy), ("n_params", n_params as f64)];
         let metrics = metrics.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         Ok(Results { diverged, metrics, curves: BTreeMap::from([("loss".to_owned(), curve)]), ..Results::default() })
     }
