@@ -13,7 +13,7 @@ use rekindle_performer::redraw_every;
 use rekindle_shared::data::{Batches, BatchesConfig, LabeledImages, Split, Stream, Streams, load};
 use rekindle_shared::language::Trained;
 use rekindle_shared::model::{n_trained, try_init_seeded};
-use rekindle_shared::networks::{SequenceClassifier, SequenceClassifierConfig};
+use rekindle_shared::networks::{Positions, SequenceClassifier, SequenceClassifierConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::layers::{Attention, Layers};
@@ -44,7 +44,8 @@ impl Classify {
         let streams = Streams::new(seed);
         let sizes = SequenceClassifierConfig::new(256, train.shape().len(), train.n_classes())
             .with_d_model(self.d_model)
-            .with_n_layers(self.n_layers);
+            .with_n_layers(self.n_layers)
+            .with_positions(Positions::Sinusoidal);
         let model = try_init_seeded(streams.seed_of(Stream::Init), device, |device| {
             let attention = |layer| self.layers.init(layer, [self.d_model, self.n_heads], false, streams, device);
             sizes.init(attention, device)

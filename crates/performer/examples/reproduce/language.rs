@@ -12,7 +12,7 @@ use rekindle_performer::redraw_every;
 use rekindle_shared::data::{ByteText, Stream, Streams};
 use rekindle_shared::language::{LanguageTrainingConfig, Prediction, Reading, Trained, prediction};
 use rekindle_shared::model::{n_trained, try_init_seeded};
-use rekindle_shared::networks::{Decoder, DecoderConfig};
+use rekindle_shared::networks::{Decoder, DecoderConfig, Positions};
 use serde::{Deserialize, Serialize};
 
 use crate::layers::{Attention, Layers};
@@ -173,7 +173,8 @@ impl Sizes {
             .with_d_model(self.d_model)
             .with_n_layers(self.n_layers)
             .with_expansion(self.expansion)
-            .with_dropout(self.dropout);
+            .with_dropout(self.dropout)
+            .with_positions(Positions::Sinusoidal);
         try_init_seeded(streams.seed_of(Stream::Init), device, |device| {
             let attention = |layer| layers.init(layer, [self.d_model, self.n_heads], true, streams, device);
             decoder.init(attention, device)

@@ -24,7 +24,7 @@ fn kinds(redraw: u64) -> [(&'static str, Layers); 4] {
 
 pub(crate) fn cells(seeds: Option<u64>) -> Vec<Cell> {
     let mut grid = Grid::new(seeds);
-    let training = Training { steps: 1000, batch_size: 8, length: 256, learning_rate: 3e-3 };
+    let training = Training { steps: 1000, batch_size: 8, length: 256, learning_rate: 6e-3 };
     for (name, layers) in kinds(100) {
         let language = Language { text: "tinyshakespeare".into(), layers, sizes: SIZES, training };
         grid.add("language", "tiny Shakespeare", name, 3, &Config::Language(language));
@@ -35,7 +35,7 @@ pub(crate) fn cells(seeds: Option<u64>) -> Vec<Cell> {
         layers,
         sizes: SIZES,
         training: Training { steps: 500, ..training },
-        fine_tuning: Training { steps: 100, learning_rate: 1e-3, ..training },
+        fine_tuning: Training { steps: 100, learning_rate: 2e-3, ..training },
     };
     grid.add("conversion", "tiny Shakespeare", name, 3, &Config::Conversion(conversion));
     for (name, layers) in kinds(100) {

@@ -7,6 +7,7 @@ mod bilingual;
 mod chain;
 mod decoding;
 mod elu;
+mod language;
 mod layers;
 mod learner;
 mod norms;

@@ -6,6 +6,7 @@ use rekindle_harness::{Cell, CellConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::decoding::{Decoding, Overtaking};
+use crate::language::Language;
 use crate::learner::Learner;
 use crate::norms::Norms;
 use crate::scores::Scores;
@@ -29,6 +30,8 @@ pub(crate) enum Config {
     Decoding(Decoding),
     /// Where decoding with a state overtakes a cache.
     Overtaking(Overtaking),
+    /// A language model.
+    Language(Language),
     /// Multi30k, German to English.
     Translation(Translation),
     /// Tokens a second of such a translator.
@@ -45,6 +48,7 @@ impl Config {
             Self::Scaling(_) => 2.0,
             Self::Decoding(_) => 0.3,
             Self::Overtaking(_) => 2.0,
+            Self::Language(language) => language.cost(),
             Self::Translation(translation) => translation.cost(),
             Self::TranslationSpeed(speed) => speed.cost(),
         }
@@ -57,17 +61,18 @@ impl Config {
         )
     }
 
-    fn data(&self) -> &[&str] {
+    fn data(&self) -> Option<&str> {
         match self {
-            Self::Translation(_) | Self::TranslationSpeed(_) => &["multi30k"],
-            _ => &[],
+            Self::Language(language) => Some(&language.text),
+            Self::Translation(_) | Self::TranslationSpeed(_) => Some("multi30k"),
+            _ => None,
         }
     }
 }
 
 impl CellConfig for Config {
     fn describe(&self, cell: Cell) -> Cell {
-        let cell = cell.costs(self.cost()).reads(self.data());
+        let cell = cell.costs(self.cost()).reads(self.data().as_slice());
         if self.measures() { cell.exclusive() } else { cell }
     }
 }
@@ -81,6 +86,7 @@ pub(crate) fn run(cell: &Cell, context: &Context, device: &Device) -> Result<Out
         Config::Scaling(scaling) => scaling.run(cell.seed, device),
         Config::Decoding(decoding) => decoding.run(cell.seed, device),
         Config::Overtaking(overtaking) => overtaking.run(cell.seed, device),
+        Config::Language(language) => language.run(cell.seed, context, &device.clone().autodiff()),
         Config::Translation(translation) => translation.run(cell.seed, context, &device.clone().autodiff()),
         Config::TranslationSpeed(speed) => speed.run(cell.seed, context, device),
     }

@@ -3,25 +3,55 @@
 use rekindle_harness::{Cell, Grid};
 use rekindle_rfa::Kernel;
 
+use crate::language::Language;
 use crate::run::Config;
 use crate::translation::{DecodingSpeed, Translation};
 use crate::translator::Method;
 
 pub(crate) fn cells(seeds: Option<u64>) -> Vec<Cell> {
     let mut grid = Grid::new(seeds);
+    language(&mut grid);
     translation(&mut grid);
     grid.into_cells()
 }
 
+fn rfa(kernel: Kernel, gate: bool) -> Method {
+    Method::Rfa { kernel, gate, causal_features: 32, cross_features: 64 }
+}
+
+/// Equal steps, windows and first weights; only the gate adds parameters.
+fn language(grid: &mut Grid) {
+    for (name, method, stateful) in [
+        ("softmax", Method::Softmax, false),
+        ("elu + 1", Method::EluPlusOne, false),
+        ("RFA", rfa(Kernel::Gaussian, false), false),
+        ("RFA, arc-cosine", rfa(Kernel::ArcCos, false), false),
+        ("RFA-Gate", rfa(Kernel::Gaussian, true), false),
+        ("RFA-Gate, stateful", rfa(Kernel::Gaussian, true), true),
+    ] {
+        let language = Language {
+            text: "tinyshakespeare".into(),
+            method,
+            stateful,
+            d_model: 128,
+            n_heads: 4,
+            n_layers: 2,
+            steps: 1000,
+            batch_size: 8,
+            length: 256,
+            learning_rate: 6e-3,
+        };
+        grid.add("language", "tiny Shakespeare", name, 3, &Config::Language(language));
+    }
+}
+
 fn translation(grid: &mut Grid) {
-    let rfa = |kernel, gate| Method::Rfa { kernel, gate, causal_features: 32, cross_features: 64 };
     for (name, method) in [
         ("softmax", Method::Softmax),
         ("elu + 1", Method::EluPlusOne),
         ("RFA", rfa(Kernel::Gaussian, false)),
         ("RFA, arc-cosine", rfa(Kernel::ArcCos, false)),
         ("RFA-Gate", rfa(Kernel::Gaussian, true)),
-        ("RFA-Gate, arc-cosine", rfa(Kernel::ArcCos, true)),
     ] {
         let translation = Translation {
             method,

@@ -14,7 +14,9 @@ use rekindle_rfa::resample;
 use rekindle_shared::data::translation::{BleuConfig, END, START, batches_by_length, bleu};
 use rekindle_shared::data::{Stream, Streams};
 use rekindle_shared::model::{seeded, try_init_seeded};
-use rekindle_shared::networks::{DecodingConfig, EncoderDecoderConfig, SoftmaxAttentionConfig, beam_search, greedy};
+use rekindle_shared::networks::{
+    DecodingConfig, EncoderDecoderConfig, Positions, SoftmaxAttentionConfig, beam_search, greedy,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::bilingual::{Batch, Corpus, Pair};
@@ -69,7 +71,8 @@ impl Translation {
             .with_n_decoder_layers(self.n_layers)
             .with_expansion(self.expansion)
             .with_dropout(self.dropout)
-            .with_tied(self.tied);
+            .with_tied(self.tied)
+            .with_positions(Positions::Sinusoidal);
         let sizes = [self.d_model, self.n_heads];
         // Directions of their own in every place.
         let place = |i: usize| streams.seed_of(Stream::Method).wrapping_add(i as u64);

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 
 use burn::module::Module;
+use burn::nn::Initializer;
 use burn::tensor::{Bool, Device, Tensor};
 use rekindle_rfa::{CrossState, Kernel, RfaCausal, RfaConfig, RfaCross, RfaError, RfaState};
 use rekindle_shared::networks::{
@@ -59,6 +60,8 @@ impl Method {
 /// Dropout is the transformer's own, as for softmax; whether training diverged is seen by its loss.
 fn rfa([d_model, n_heads]: [usize; 2], kernel: Kernel, n_features: usize, seed: u64) -> RfaConfig {
     RfaConfig::new(d_model, n_heads)
+        // As those of softmax and of the other layers.
+        .with_initializer(Initializer::XavierUniform { gain: 1.0 })
         .with_kernel(kernel)
         .with_n_features(n_features)
         .with_dropout(0.0)
