@@ -6,6 +6,7 @@ use std::time::Instant;
 use burn::module::{Module, ParamGroup};
 use burn::tensor::{Device, Distribution, Tensor};
 use rekindle_gpm::{GpmConfig, GpmMemory};
+use rekindle_harness::measure::resident_peak;
 use rekindle_shared::model::init_seeded;
 
 #[path = "../examples/reproduce/networks.rs"]
@@ -24,13 +25,6 @@ fn memory(model: &impl Module) -> GpmMemory {
     config.init(model).expect("a valid config")
 }
 
-/// The most memory that the process has held, in MiB, where the system says so.
-fn peak_mib() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(line.split_whitespace().next()?.parse::<f64>().ok()? / 1024.0)
-}
-
 fn images(n: usize, device: &Device) -> Tensor<4> {
     Tensor::random([n, 3, 32, 32], Distribution::Normal(0.0, 1.0), device)
 }
@@ -46,7 +40,7 @@ fn update(width: usize, device: &Device) {
         let start = Instant::now();
         let report = memory.observe_task(&model, batches, |model, x| model.forward(task, x)).expect("finite inputs");
         let (seconds, bytes) = (start.elapsed().as_secs_f64(), report.bytes as f64 / 1e6);
-        let peak = peak_mib().map_or("unknown".into(), |peak| format!("{peak:.0} MiB"));
+        let peak = resident_peak().map_or("unknown".into(), |peak| format!("{} MiB", peak >> 20));
         println!("ResNet-18, {width} filters, task {task}: {seconds:.2} s, bases of {bytes:.1} MB, peak {peak}");
         black_box(report);
     }

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use rekindle_harness::measure::resident_peak;
 use rekindle_intrinsic_dimension::{Knn, Mle, Points};
 
 const DIM: usize = 3072;
@@ -31,13 +32,6 @@ fn images(n: usize) -> Vec<u8> {
     values
 }
 
-/// Peak resident memory in MiB, where the system tells.
-fn peak() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? / 1024)
-}
-
 fn main() {
     let mut sizes: Vec<usize> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
     if sizes.is_empty() {
@@ -54,7 +48,7 @@ fn main() {
         let dimension = Mle::new().fit(&table).expect("distances are positive").dimension;
         println!(
             "n = {n:6}: {seconds:8.2} s, peak {} MiB, data {} MiB, slope {}, dimension {dimension:.2}",
-            peak().map_or_else(|| "?".into(), |peak| peak.to_string()),
+            resident_peak().map_or_else(|| "?".into(), |peak| (peak >> 20).to_string()),
             values.len() / (1 << 20),
             slope.map_or_else(|| "-".into(), |slope| format!("{slope:.2}")),
         );

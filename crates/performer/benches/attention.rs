@@ -4,11 +4,11 @@
 //! `--backend wgpu` or `cuda` on a GPU.
 
 use std::hint::black_box;
-use std::time::Instant;
 
 use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Device, Distribution, Tensor};
+use rekindle_harness::measure;
 use rekindle_performer::{Favor, FavorConfig};
 use rekindle_shared::backend;
 
@@ -27,19 +27,13 @@ fn random(length: usize, device: &Device) -> [Tensor<4>; 3] {
     [0; 3].map(|_| Tensor::random([1, 1, length, D], Distribution::Normal(0.0, 1.0), device))
 }
 
-/// Milliseconds, the least of so many runs that they take about half a second, after one that may compile kernels.
+/// Milliseconds, the least of several runs.
 fn least(device: &Device, mut run: impl FnMut()) -> f64 {
-    let mut time = || {
-        device.sync().expect("the device works");
-        let start = Instant::now();
+    let run = || {
         run();
-        device.sync().expect("the device works");
-        1e3 * start.elapsed().as_secs_f64()
+        device.sync()
     };
-    time();
-    let first = time();
-    let n = (500.0 / first).clamp(2.0, 30.0) as usize;
-    (0..n).map(|_| time()).fold(f64::INFINITY, f64::min)
+    1e3 * measure::least(0.5, run).expect("the device works")
 }
 
 fn softmax(query: Tensor<4>, key: Tensor<4>, value: Tensor<4>) -> Tensor<4> {
@@ -70,20 +64,13 @@ fn products(length: usize, device: &Device) -> f64 {
     })
 }
 
-/// The highest resident size so far, in bytes, where the system tells it.
-fn peak() -> Option<usize> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<usize>().ok().map(|kib| kib * 1024)
-}
-
 /// Peak of one forward pass above what its inputs take: before anything else has raised it.
 fn memory(length: usize, device: &Device) {
     let attention = favor(64, device);
     let [query, key, value] = random(length, device);
-    let before = peak();
+    let before = measure::resident_peak();
     black_box(attention.attend(query, key, value, None).expect("valid inputs"));
-    if let (Some(before), Some(after)) = (before, peak()) {
+    if let (Some(before), Some(after)) = (before, measure::resident_peak()) {
         let (mib, matrix) = ((after - before) as f64 / 1048576.0, (4 * length * length) as f64 / 1048576.0);
         println!(
             "length {length}: forward takes {mib:.1} MiB, {:.1} % of the {matrix:.0} MiB matrix",
@@ -134,8 +121,8 @@ fn main() {
         ours.push((length as f64, forward, both));
     }
     let slope = |of: fn(&(f64, f64, f64)) -> f64| {
-        let (from, to) = (&ours[2], &ours[ours.len() - 1]);
-        (of(to) / of(from)).ln() / (to.0 / from.0).ln()
+        let [from, to] = [&ours[2], &ours[ours.len() - 1]].map(|it| (it.0, of(it)));
+        measure::slope(from, to)
     };
     println!("slope from 1,024 to 16,384: forward {:.2}, both {:.2}", slope(|o| o.1), slope(|o| o.2));
 

@@ -2,18 +2,11 @@
 
 use burn::tensor::{Bool, Tensor};
 use rekindle_shared::attention::{PrefixSums, mask_by_row, rows, with_ones};
-use rekindle_shared::backend::on_host;
 
 use crate::quotient::Quotient;
 use crate::scale::{self, MASKED};
 use crate::state::FavorState;
 use crate::{Favor, PerformerError, fast};
-
-/// Chunks that are worked on at once on the CPU where no gradient is recorded: enough to fill the cores, few enough that memory
-/// does not grow.
-const CHUNKS_ON_HOST: usize = 16;
-/// On other devices, where starting an operation costs more than 16 chunks of it.
-const CHUNKS_ON_ACCELERATOR: usize = 512;
 
 /// The outputs and the state behind them; shapes as [`Favor::attend`] has checked them.
 pub(crate) fn attend(
@@ -26,13 +19,11 @@ pub(crate) fn attend(
     quotient: &mut Quotient,
 ) -> Result<(Tensor<4>, FavorState), PerformerError> {
     let ([batch, heads, length, d_value], dtype) = (value.dims(), value.dtype());
-    let chunk = favor.config().chunk;
-    let sums = PrefixSums::new(chunk)?;
+    let sums = PrefixSums::new(favor.config().chunk)?;
     let (query, key, value) = (rows(query), rows(key), rows(value));
     // Gradients keep everything anyway, and a slice of a tensor costs a gradient of the whole tensor's size.
     let tracked = [&query, &key, &value].iter().any(|x| x.is_autodiff());
-    let most = if on_host(&query.device()) { CHUNKS_ON_HOST } else { CHUNKS_ON_ACCELERATOR };
-    let at_once = if tracked { length } else { chunk.saturating_mul(most).min(length) };
+    let at_once = if tracked { length } else { sums.piece(&query.device()).min(length) };
 
     let checked = favor.sums(&query, &key, &value);
     let mut keys = favor.keys(key);

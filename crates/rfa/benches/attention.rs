@@ -1,15 +1,17 @@
 //! Causal attention by length: Burn's own, ours with and without a gate, and what of it sines and cosines take; then chunk
 //! sizes and decoding.
 //!
-//! One head of 64 dimensions, 64 directions, f32, flex; the least of several runs. `cargo xtask bench rfa`.
+//! One head of 64 dimensions, 64 directions, f32; the least of several runs. `cargo xtask bench rfa`, and with `--backend wgpu` or
+//! `cuda` on a GPU.
 
 use std::hint::black_box;
-use std::time::Instant;
 
 use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Device, Distribution, Tensor};
+use rekindle_harness::measure;
 use rekindle_rfa::{CausalInput, Kernel, RfaHeads, RfaHeadsConfig};
+use rekindle_shared::backend;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -27,16 +29,13 @@ fn random(length: usize, device: &Device) -> [Tensor<4>; 3] {
     [0; 3].map(|_| Tensor::random([1, 1, length, D], Distribution::Normal(0.0, 1.0), device))
 }
 
-/// Milliseconds, the least of so many runs that they take about half a second.
-fn least(mut run: impl FnMut()) -> f64 {
-    let mut time = || {
-        let start = Instant::now();
+/// Milliseconds, the least of several runs.
+fn least(device: &Device, mut run: impl FnMut()) -> f64 {
+    let run = || {
         run();
-        1e3 * start.elapsed().as_secs_f64()
+        device.sync()
     };
-    let first = time();
-    let n = (500.0 / first).clamp(2.0, 30.0) as usize;
-    (0..n).map(|_| time()).fold(f64::INFINITY, f64::min)
+    1e3 * measure::least(0.5, run).expect("the device works")
 }
 
 fn softmax([query, key, value]: [Tensor<4>; 3]) -> Tensor<4> {
@@ -55,19 +54,12 @@ fn backward(inputs: &[Tensor<4>; 3], attend: impl Fn([Tensor<4>; 3]) -> Tensor<4
     black_box(attend(inputs.clone().map(Tensor::require_grad)).sum().backward());
 }
 
-/// The highest resident size so far, in bytes, where the system tells it.
-fn peak() -> Option<usize> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<usize>().ok().map(|kib| kib * 1024)
-}
-
 /// Peak of one forward pass above what its inputs take: before anything else has raised it.
 fn memory(length: usize, device: &Device) {
     let (attention, inputs) = (heads(Kernel::Gaussian, 64, device), random(length, device));
-    let before = peak();
+    let before = measure::resident_peak();
     black_box(ours(&attention, true, inputs));
-    if let (Some(before), Some(after)) = (before, peak()) {
+    if let (Some(before), Some(after)) = (before, measure::resident_peak()) {
         let (mib, matrix) = ((after - before) as f64 / 1048576.0, (4 * length * length) as f64 / 1048576.0);
         println!(
             "length {length}: forward takes {mib:.1} MiB, {:.1} % of the {matrix:.0} MiB matrix",
@@ -85,10 +77,11 @@ fn lengths(device: &Device) {
     let mut times = Vec::new();
     for length in [256, 512, 1024, 2048, 4096, 8192, 16384] {
         let (inputs, tracked) = (random(length, device), random(length, &autodiff));
-        let forward = |attend: &dyn Fn([Tensor<4>; 3]) -> Tensor<4>| least(|| drop(black_box(attend(inputs.clone()))));
-        let both = |attend: &dyn Fn([Tensor<4>; 3]) -> Tensor<4>| least(|| backward(&tracked, attend));
+        let forward =
+            |attend: &dyn Fn([Tensor<4>; 3]) -> Tensor<4>| least(device, || drop(black_box(attend(inputs.clone()))));
+        let both = |attend: &dyn Fn([Tensor<4>; 3]) -> Tensor<4>| least(device, || backward(&tracked, attend));
         let rfa = forward(&|x| ours(&gaussian[0], false, x));
-        let features = least(|| {
+        let features = least(device, || {
             for x in &inputs[..2] {
                 black_box(gaussian[0].features(x.clone()).expect("valid inputs"));
             }
@@ -104,8 +97,8 @@ fn lengths(device: &Device) {
         times.push((length as f64, gate, gate_both));
     }
     let slope = |of: fn(&(f64, f64, f64)) -> f64| {
-        let (from, to) = (&times[2], &times[times.len() - 1]);
-        (of(to) / of(from)).ln() / (to.0 / from.0).ln()
+        let [from, to] = [&times[2], &times[times.len() - 1]].map(|it| (it.0, of(it)));
+        measure::slope(from, to)
     };
     println!("slope with a gate from 1,024 to 16,384: forward {:.2}, both {:.2}", slope(|t| t.1), slope(|t| t.2));
 }
@@ -116,8 +109,8 @@ fn chunks(device: &Device) {
     for chunk in [16, 32, 64, 128, 256, 512] {
         let [plain, trained] = [device, &autodiff].map(|device| heads(Kernel::Gaussian, chunk, device));
         let (inputs, tracked) = (random(4096, device), random(4096, &autodiff));
-        let forward = |gated| least(|| drop(black_box(ours(&plain, gated, inputs.clone()))));
-        let both = |gated| least(|| backward(&tracked, |x| ours(&trained, gated, x)));
+        let forward = |gated| least(device, || drop(black_box(ours(&plain, gated, inputs.clone()))));
+        let both = |gated| least(device, || backward(&tracked, |x| ours(&trained, gated, x)));
         println!("{chunk:>5} {:>8.2} {:>7.2} {:>19.2} {:>7.2}", forward(false), forward(true), both(false), both(true));
     }
 }
@@ -131,7 +124,7 @@ fn decoding(device: &Device) {
         let input = CausalInput::new(query, key.clone(), value.clone()).gate(logits());
         let (_, state) = plain.causal(input, None).expect("valid inputs");
         let token = random(1, device);
-        let time = least(|| {
+        let time = least(device, || {
             let mut state = Some(state.clone());
             for _ in 0..100 {
                 let [query, key, value] = token.clone().map(|x| x.squeeze_dim::<3>(2));
@@ -142,7 +135,7 @@ fn decoding(device: &Device) {
             }
         });
         // The cache grows by copying, as a caller of Burn would have it.
-        let cached = least(|| {
+        let cached = least(device, || {
             for _ in 0..100 {
                 let [query, k, v] = token.clone();
                 let (keys, values) = (Tensor::cat(vec![key.clone(), k], 2), Tensor::cat(vec![value.clone(), v], 2));
@@ -154,7 +147,12 @@ fn decoding(device: &Device) {
 }
 
 fn main() {
-    let device = Device::flex();
+    let backend = std::env::var("REKINDLE_BACKEND").unwrap_or_else(|_| "flex".into());
+    let device = match backend::open(&backend) {
+        Ok(device) => device,
+        Err(error) => return eprintln!("{error}"),
+    };
+    println!("{}", backend::describe(&device));
     memory(16384, &device);
     lengths(&device);
     chunks(&device);

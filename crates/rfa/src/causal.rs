@@ -8,9 +8,6 @@ use crate::quotient::divide;
 use crate::state::{RfaState, Sums};
 use crate::{CausalInput, RfaError, RfaHeads};
 
-/// Chunks that are worked on at once where no gradient is recorded: enough to fill the cores, few enough that memory does not grow.
-const CHUNKS_AT_ONCE: usize = 16;
-
 /// Rows of batch and heads.
 struct Tokens {
     query: Tensor<3>,
@@ -29,9 +26,9 @@ pub(crate) fn attend(
 ) -> Result<(Tensor<4>, RfaState), RfaError> {
     let ([batch, n_heads, length, d_value], dtype) = (input.value.dims(), input.value.dtype());
     let tokens = Tokens::new(input);
-    let (chunk, eps) = (heads.config().chunk, heads.config().eps);
+    let (prefix_sums, eps) = (PrefixSums::new(heads.config().chunk)?, heads.config().eps);
     // Gradients keep everything anyway, and a slice of a tensor costs a gradient of the whole tensor's size.
-    let at_once = if tokens.is_tracked() { length } else { chunk.saturating_mul(CHUNKS_AT_ONCE).min(length) };
+    let at_once = if tokens.is_tracked() { length } else { prefix_sums.piece(&tokens.query.device()).min(length) };
 
     let (n_tokens, n_clamped) = state.as_ref().map_or((0, None), |s| (s.n_tokens, Some(s.n_clamped.clone())));
     let mut sums = state.map(|state| state.sums.sums.cast(tokens.query.dtype()));
@@ -39,7 +36,7 @@ pub(crate) fn attend(
     let mut outputs = Vec::new();
     for start in (0..length).step_by(at_once) {
         let piece = tokens.narrow(start, at_once.min(length - start));
-        let (both, next) = if length == 1 { piece.one(heads, sums) } else { piece.many(heads, chunk, sums)? };
+        let (both, next) = if length == 1 { piece.one(heads, sums) } else { piece.many(heads, prefix_sums, sums)? };
         sums = Some(next);
         let (output, n) = divide(both, eps);
         outputs.push(output);
@@ -102,10 +99,15 @@ impl Tokens {
         (values, log_keep)
     }
 
-    fn many(self, heads: &RfaHeads, chunk: usize, sums: Option<Tensor<3>>) -> Result<(Tensor<3>, Tensor<3>), RfaError> {
+    fn many(
+        self,
+        heads: &RfaHeads,
+        prefix_sums: PrefixSums,
+        sums: Option<Tensor<3>>,
+    ) -> Result<(Tensor<3>, Tensor<3>), RfaError> {
         let (values, log_keep) = self.weighted();
         let (query, key) = (heads.phi(self.query), heads.phi(self.key));
-        Ok(PrefixSums::new(chunk)?.forward(query, key, values, log_keep, sums)?)
+        Ok(prefix_sums.forward(query, key, values, log_keep, sums)?)
     }
 
     /// One token.

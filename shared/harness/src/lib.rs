@@ -6,6 +6,7 @@ pub mod data;
 mod exit;
 mod grid;
 mod interval;
+pub mod measure;
 mod paper;
 mod protocol;
 mod record;

@@ -1,7 +1,8 @@
-use burn::tensor::{Bool, Tensor};
+use burn::tensor::{Bool, Device, Tensor};
 
 use super::chain::chain;
 use super::{PrefixSumsError, triangle};
+use crate::backend::on_host;
 
 /// outₜ = Σ_{i≤t} w(t, i) (qₜ·kᵢ) vᵢ for every t, with w(t, i) = exp(Σ_{i<j≤t} cⱼ) for log-decays c.
 ///
@@ -25,6 +26,13 @@ impl PrefixSums {
             return Err(PrefixSumsError::EmptyChunk);
         }
         Ok(Self { chunk })
+    }
+
+    /// Tokens to hand over at once where no gradient is recorded, so that memory does not grow with the length: on the CPU as
+    /// many as fill its cores, on other devices so many that starting an operation costs little beside it.
+    pub fn piece(&self, device: &Device) -> usize {
+        let chunks = if on_host(device) { 16 } else { 512 };
+        self.chunk.saturating_mul(chunks)
     }
 
     /// The sums, and the state after the last token: S = Σ exp(..) kᵢ vᵢᵀ.

@@ -1,9 +1,9 @@
 //! What the next token costs after so many: softmax reads all keys and values again, linear attention has a state.
 
 use std::hint::black_box;
-use std::time::Instant;
 
 use burn::tensor::{Device, Int, Tensor};
+use rekindle_harness::measure::least;
 use rekindle_harness::named;
 use rekindle_harness::worker::{Failure, Outcome};
 use rekindle_shared::data::{Stream, Streams};
@@ -25,8 +25,6 @@ pub(crate) struct Decoding {
 
 /// Tokens that are timed together.
 const N_TOKENS: usize = 16;
-/// Times that they are; the least counts.
-const N_RUNS: usize = 12;
 /// Tokens at a time before them.
 const PIECE: usize = 256;
 
@@ -46,25 +44,21 @@ impl Decoding {
             model.forward_state(Tensor::<2, Int>::ones([1, n], device), &mut state)?;
             left -= n;
         }
-        let mut seconds = f64::INFINITY;
-        for _ in 0..N_RUNS {
-            seconds = seconds.min(time(&model, state.clone(), device)?);
-        }
+        let seconds = least(0.5, || decode(&model, state.clone(), device))? / N_TOKENS as f64;
         let bytes: usize = state.layers.iter().map(n_bytes).sum();
         let measurements = named([("token_seconds", seconds), ("state_bytes", bytes as f64)]);
         Ok(Outcome { measurements, ..Outcome::default() })
     }
 }
 
-/// Seconds a token, each the one that was likeliest after the one before it.
-fn time(model: &Decoder<Attention>, mut state: DecoderState<State>, device: &Device) -> Result<f64, Failure> {
+/// Tokens, each the one that was likeliest after the one before it.
+fn decode(model: &Decoder<Attention>, mut state: DecoderState<State>, device: &Device) -> Result<(), Failure> {
     let mut token = Tensor::<2, Int>::ones([1, 1], device);
-    let start = Instant::now();
     for _ in 0..N_TOKENS {
         token = model.forward_state(token, &mut state)?.argmax(2).squeeze_dim::<2>(2);
     }
     black_box(token.into_data());
-    Ok(start.elapsed().as_secs_f64() / N_TOKENS as f64)
+    Ok(())
 }
 
 fn n_bytes(state: &State) -> usize {

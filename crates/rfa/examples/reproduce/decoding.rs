@@ -6,13 +6,13 @@ use std::hint::black_box;
 use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Device, Tensor};
+use rekindle_harness::measure::{crossover, least};
 use rekindle_harness::worker::{Failure, Outcome};
 use rekindle_rfa::{CausalInput, RfaHeads, RfaHeadsConfig, RfaState};
 use rekindle_shared::data::Streams;
 use serde::{Deserialize, Serialize};
 
 use crate::attention::logits;
-use crate::timing::{crossover, least};
 use crate::vectors::inputs;
 
 /// Heads, dimensions of each, and directions.
@@ -68,7 +68,7 @@ impl Kept {
     fn seconds(&self, seed: u64, device: &Device) -> Result<f64, Failure> {
         let token = inputs(Streams::new(seed ^ 1), [HEADS, 1, D], device);
         const TOKENS: usize = 10;
-        let run = || {
+        let run = || -> Result<(), Failure> {
             for _ in 0..TOKENS {
                 match self {
                     Self::Cache { key, value } => {
@@ -83,9 +83,9 @@ impl Kept {
                     }
                 }
             }
-            Ok(())
+            Ok(device.sync()?)
         };
-        Ok(least(run)? / TOKENS as f64)
+        Ok(least(0.08, run)? / TOKENS as f64)
     }
 
     fn bytes(&self) -> f64 {

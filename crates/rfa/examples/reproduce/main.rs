@@ -16,7 +16,6 @@ mod scores;
 mod small;
 mod smoke;
 mod speed;
-mod timing;
 mod translation;
 mod translator;
 mod vectors;

@@ -4,19 +4,22 @@ use std::collections::BTreeMap;
 use std::hint::black_box;
 
 use burn::tensor::{Device, Tensor};
+use rekindle_harness::measure::{crossover, least, resident_peak, slope};
 use rekindle_harness::worker::{Failure, Outcome};
 use rekindle_rfa::Kernel;
 use rekindle_shared::data::Streams;
 use serde::{Deserialize, Serialize};
 
 use crate::attention::{Attention, Method};
-use crate::timing::{crossover, least, resident_peak};
 use crate::vectors::inputs;
 
 /// Dimensions of the head, and directions.
 const D: usize = 64;
 /// Longest sequence whose gradients are timed: softmax keeps matrices of all pairs for them.
 const LONGEST_WITH_GRADIENTS: usize = 1024;
+
+/// About how long a time is measured.
+const SECONDS: f64 = 0.08;
 
 pub(crate) const GAUSSIAN: Method = Method::Rfa { kernel: Kernel::Gaussian, n_features: D, gate: false };
 pub(crate) const GATED: Method = Method::Rfa { kernel: Kernel::Gaussian, n_features: D, gate: true };
@@ -37,7 +40,8 @@ pub(crate) struct Scaling {
 
 fn forward(attention: &Attention, inputs: &[Tensor<4>; 3]) -> Result<(), Failure> {
     black_box(attention.attend(inputs.clone())?);
-    Ok(())
+    // A device may be asked, and not be done.
+    Ok(inputs[0].device().sync()?)
 }
 
 impl Speed {
@@ -55,16 +59,16 @@ impl Speed {
         if let (Some(before), Some(after)) = (before, resident_peak()) {
             add("forward_bytes", after.saturating_sub(before) as f64);
         }
-        add("forward_seconds", least(|| forward(&attention, &inputs))?);
+        add("forward_seconds", least(SECONDS, || forward(&attention, &inputs))?);
         if self.length <= LONGEST_WITH_GRADIENTS {
             let device = device.clone().autodiff();
             let attention = self.method.ready([1, D], seed, &device)?;
             let inputs = of(self.length, &device);
-            let both = || {
+            let both = || -> Result<(), Failure> {
                 black_box(attention.attend(inputs.clone().map(Tensor::require_grad))?.sum().backward());
-                Ok(())
+                Ok(device.sync()?)
             };
-            add("both_seconds", least(both)?);
+            add("both_seconds", least(SECONDS, both)?);
         }
         Ok(Outcome { measurements, ..Outcome::default() })
     }
@@ -77,16 +81,15 @@ impl Scaling {
         let mut times = Vec::new();
         for &length in &self.lengths {
             let inputs = inputs(Streams::new(seed), [1, length, D], device);
-            let theirs = least(|| forward(&softmax, &inputs))?;
-            times.push((length as f64, theirs, least(|| forward(&linear, &inputs))?));
+            let theirs = least(SECONDS, || forward(&softmax, &inputs))?;
+            times.push((length as f64, theirs, least(SECONDS, || forward(&linear, &inputs))?));
         }
         let mut measurements = BTreeMap::new();
         let mut add = |name: &str, value: f64| measurements.insert(name.to_owned(), value);
         // From the last but two: of two neighbors alone the noise would be as large as what is asked for.
         if let [.., before, _, last] = times[..] {
-            let slope = |of: fn((f64, f64, f64)) -> f64| (of(last) / of(before)).ln() / (last.0 / before.0).ln();
-            add("slope", slope(|times| times.2));
-            add("softmax_slope", slope(|times| times.1));
+            add("slope", slope((before.0, before.2), (last.0, last.2)));
+            add("softmax_slope", slope((before.0, before.1), (last.0, last.1)));
             add("speedup", last.1 / last.2);
         }
         if let Some(crossover) = crossover(&times) {

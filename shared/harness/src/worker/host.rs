@@ -16,14 +16,6 @@ pub(super) fn describe() -> String {
     }
 }
 
-/// The largest resident size of this process so far, in bytes, where the system tells it (Linux).
-pub(super) fn peak_memory_bytes() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibibytes * 1024)
-}
-
 /// Threads that the worker may use: those of `RAYON_NUM_THREADS`, else one a core.
 pub(super) fn threads() -> usize {
     std::env::var("RAYON_NUM_THREADS")

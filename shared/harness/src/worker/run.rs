@@ -7,6 +7,7 @@ use super::arguments::{Grid, One};
 use super::artifact::Artifacts;
 use super::{BuildInfo, Context, Environment, Failure, Reproduction, host, picture};
 use crate::data::DataDir;
+use crate::measure::resident_peak;
 use crate::{Cell, DataFile, Exit, Identity, Paper, Planned, Record, Run};
 
 /// Prints the grid as JSON, each cell with the identity that its record would have.
@@ -67,7 +68,7 @@ pub(super) fn run(
     let outcome = reproduction.run(&identity.cell, &context)?;
     let run = Run {
         wall_seconds: start.elapsed().as_secs_f64(),
-        peak_memory_bytes: host::peak_memory_bytes(),
+        peak_memory_bytes: resident_peak(),
         threads: context.threads,
         device: environment.device.clone(),
         host: host::describe(),
