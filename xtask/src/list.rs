@@ -32,7 +32,7 @@ struct DataSet {
     name: String,
     present: bool,
     /// Whether the user brings it, in place of a download.
-    own_images: bool,
+    own_files: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit> {
@@ -43,7 +43,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit> {
             let state = |name: &String| DataSet {
                 name: name.clone(),
                 present: data.locate(name).is_ok(),
-                own_images: data.registry().get(name).is_ok_and(|set| !set.image_folders.is_empty()),
+                own_files: data.registry().get(name).is_ok_and(|set| !set.class_folders.is_empty()),
             };
             Listed { data: datasets(&paper, &Tier::ALL).iter().map(state).collect(), paper }
         })
@@ -64,9 +64,7 @@ fn table(listed: &[Listed]) -> String {
         for set in data {
             let state = match set {
                 DataSet { present: true, .. } => "present".to_owned(),
-                DataSet { own_images: true, .. } => {
-                    "missing: a folder of images of yours, see cargo xtask data list".to_owned()
-                }
+                DataSet { own_files: true, .. } => "missing: a folder of yours, see cargo xtask data list".to_owned(),
                 DataSet { name, .. } => format!("missing: cargo xtask data fetch {name}"),
             };
             lines.push(format!("  data {:<19} {state}", set.name));

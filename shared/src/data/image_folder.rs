@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 use image::imageops::FilterType;
 use image::{ImageError, ImageReader};
 
+use super::files::{entries, files_below};
 use super::{DatasetError, ImageShape, LabeledImages};
 
 /// What is read; other files are passed over.
@@ -55,7 +56,7 @@ fn read_folder(name: &str, folder: &Path, shape: ImageShape, fit: Fit) -> Result
     classes.sort();
     let (mut pixels, mut labels) = (Vec::new(), Vec::new());
     for (label, class) in classes.iter().enumerate() {
-        let files = image_files(class)?;
+        let files = files_below(class, &EXTENSIONS)?;
         if files.is_empty() {
             return Err(DatasetError::Empty(format!("{name}: {}", class.display())));
         }
@@ -96,35 +97,6 @@ fn read(file: &Path, shape: ImageShape, fit: Fit) -> Result<Vec<u8>, DatasetErro
         }
         value => Err(DatasetError::Config { name: "the number of channels", rule: "1 or 3", value: value as f64 }),
     }
-}
-
-/// Every image below `folder`, sorted by path.
-fn image_files(folder: &Path) -> Result<Vec<PathBuf>, DatasetError> {
-    let (mut files, mut folders) = (Vec::new(), vec![folder.to_path_buf()]);
-    while let Some(folder) = folders.pop() {
-        for path in entries(&folder)? {
-            let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
-            if path.is_dir() {
-                folders.push(path);
-            } else if EXTENSIONS.contains(&extension.as_str()) {
-                files.push(path);
-            }
-        }
-    }
-    files.sort();
-    Ok(files)
-}
-
-/// What lies in a folder, hidden files left out.
-fn entries(folder: &Path) -> Result<Vec<PathBuf>, DatasetError> {
-    let mut paths = Vec::new();
-    for entry in folder.read_dir().map_err(|error| DatasetError::read(folder, &error))? {
-        let entry = entry.map_err(|error| DatasetError::read(folder, &error))?;
-        if !entry.file_name().to_string_lossy().starts_with('.') {
-            paths.push(entry.path());
-        }
-    }
-    Ok(paths)
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@
 //!
 //! Official files are found, and their hashes checked, by [`DataDir`] and [`verify`]; [`load`] reads them. Test images with
 //! fog, noise or blur come from [`corruption`], and published ones from [`load_cifar_10_c`]. A [`ContactSheet`] shows them.
-//! A [`ByteText`] is read in [`Windows`] by language models.
+//! A [`ByteText`] is read in [`Windows`] by language models, and [`read_text_folder`] reads texts with their classes.
 //! With the feature `image-folder`, `read_image_folder` reads a folder of one's own, and `read_resized_image_folder` one whose images
 //! differ in size. A [`TaskStream`] makes permuted, split or rotated tasks of a data set, one at a time.
 //! Texts in two languages, their words and BLEU are in [`translation`].
@@ -45,6 +45,7 @@ mod cifar_c;
 pub mod corruption;
 mod device;
 mod error;
+mod files;
 mod glyphs;
 mod host;
 mod idx;
@@ -62,6 +63,7 @@ mod streams;
 mod strokes;
 mod tasks;
 mod text;
+mod text_folder;
 pub mod translation;
 
 pub use augment::{Augmentation, AugmentationConfig};
@@ -86,3 +88,4 @@ pub use sheet::ContactSheet;
 pub use streams::{Stream, Streams};
 pub use tasks::{PermutedTasks, RotatedTasks, SplitTasks, Task, TaskLabels, TaskOrder, TaskStream, Validation};
 pub use text::{ByteText, TextBatch, Windows};
+pub use text_folder::{LabeledTexts, read_text_folder};

@@ -7,6 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use rekindle_harness::data::Located;
 
 use super::DatasetError;
+use super::text_folder::read_joined;
 
 /// A text as bytes, cut by position into what is trained on, what choices are made by, and what is tested on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +55,7 @@ impl ByteText {
     }
 
     /// Reads a text of the registry: `tinyshakespeare`, cut 90/5/5; or `wikitext-2`, of which the validation file is cut 95/5
-    /// to train on and to choose by, since its training file is not registered: results are not comparable with published ones.
+    /// to train on and to choose by, since its training file is not registered: results are not comparable with published ones; or `text`, the user's own.
     ///
     /// # Errors
     ///
@@ -71,6 +72,16 @@ impl ByteText {
                 let (known, first) = (bytes.len(), bytes.len() / 20 * 19);
                 bytes.extend(test);
                 Self::parts("wikitext-2", [0..first, first..known, known..bytes.len()], bytes)
+            }
+            "text" => {
+                let [bytes, validation, test] =
+                    ["train", "validation", "test"].map(|part| read_joined(&located.path(part)));
+                let (mut bytes, validation, test) = (bytes?, validation?, test?);
+                let first = bytes.len();
+                let second = first + validation.len();
+                bytes.extend(validation);
+                bytes.extend(test);
+                Self::parts("text", [0..first, first..second, second..bytes.len()], bytes)
             }
             other => Err(DatasetError::NoLoader(other.into())),
         }

@@ -26,4 +26,4 @@ mod predict;
 mod train;
 
 pub use predict::{Prediction, Reading, prediction};
-pub use train::{LanguageError, LanguageTrainingConfig, Trained};
+pub use train::{LanguageError, LanguageTrainingConfig, Schedule, Trained};

@@ -1,15 +1,16 @@
 use burn::config::Config;
 use burn::grad_clipping::GradientClippingConfig;
+use burn::optim::decay::WeightDecayConfig;
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::predict::nats;
 use crate::data::{DatasetError, Stream, Streams, TextBatch, Windows};
 use crate::networks::{Decoder, DecoderError, StreamingAttention};
 
-/// How a language model is trained: Adam (β₂ = 0.98, ε = 1e-9), the learning rate rising linearly to its highest, then falling to
-/// nothing as a cosine does.
+/// How a language model is trained: Adam (β₂ = 0.98, ε = 1e-9), the learning rate rising linearly to its highest.
 #[derive(Config, Debug)]
 pub struct LanguageTrainingConfig {
     /// Steps, each with one batch.
@@ -29,11 +30,28 @@ pub struct LanguageTrainingConfig {
     /// Largest norm of a parameter's gradient. Default 0.5.
     #[config(default = 0.5)]
     pub clip: f32,
+    /// What becomes of the learning rate then. Default a cosine to nothing.
+    #[config(default = "Schedule::Cosine")]
+    pub schedule: Schedule,
+    /// Share of the weights that adds to their gradients. Default 0.
+    #[config(default = 0.0)]
+    pub weight_decay: f32,
     /// Whether a batch goes on with the state of the one before it, through which no gradient goes; the text is then read
     /// in order, as many parts beside each other as a batch has windows, and again from its start. Default no: windows from random
     /// places.
     #[config(default = false)]
     pub stateful: bool,
+}
+
+/// What becomes of the learning rate after its rise.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Schedule {
+    /// It falls to nothing as a cosine does.
+    #[default]
+    Cosine,
+    /// It stays.
+    Constant,
 }
 
 /// A trained model.
@@ -107,9 +125,11 @@ impl LanguageTrainingConfig {
             }
         }
         let device = model.head.weight.device();
+        let decay = (self.weight_decay > 0.0).then(|| WeightDecayConfig::new(self.weight_decay));
         let mut optimizer = AdamConfig::new()
             .with_beta_2(0.98)
             .with_epsilon(1e-9)
+            .with_weight_decay(decay)
             .with_grad_clipping(Some(GradientClippingConfig::Norm(self.clip)))
             .init();
         let mut rng = streams.stream(Stream::Batches);
@@ -150,6 +170,9 @@ impl LanguageTrainingConfig {
 
     fn learning_rate(&self, step: usize) -> f64 {
         let rising = ((step + 1) as f64 / self.warmup.max(1) as f64).min(1.0);
+        if self.schedule == Schedule::Constant {
+            return self.learning_rate * rising;
+        }
         let done = step.saturating_sub(self.warmup) as f64 / self.steps.saturating_sub(self.warmup).max(1) as f64;
         self.learning_rate * rising * 0.5 * (1.0 + (std::f64::consts::PI * done).cos())
     }

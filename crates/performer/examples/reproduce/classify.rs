@@ -1,4 +1,4 @@
-//! Sequences of bytes and their class: the pixels of an image, one after the other.
+//! A classifier of sequences of bytes.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -6,43 +6,44 @@ use std::time::Instant;
 use burn::module::Module;
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::optim::{AdamConfig, GradientsParams};
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::Device;
 use rekindle_harness::worker::{Context, Failure, Outcome};
 use rekindle_harness::{Results, named};
 use rekindle_performer::redraw_every;
-use rekindle_shared::data::{Batches, BatchesConfig, LabeledImages, Split, Stream, Streams, load};
+use rekindle_shared::data::{Batches, BatchesConfig, Stream, Streams};
 use rekindle_shared::language::Trained;
 use rekindle_shared::model::{n_trained, try_init_seeded};
 use rekindle_shared::networks::{Positions, SequenceClassifier, SequenceClassifierConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::layers::{Attention, Layers};
+use crate::sequences::{Batch, Sequences};
 
 /// Points of the curve.
 const N_POINTS: usize = 20;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Classify {
-    /// A data set of the registry, of gray images.
+    /// A data set of the registry: of gray images, or `imdb`.
     pub(crate) data: String,
     pub(crate) layers: Layers,
+    /// Longest sequence; what follows is cut off.
+    pub(crate) length: usize,
     pub(crate) d_model: usize,
     pub(crate) n_heads: usize,
     pub(crate) n_layers: usize,
     pub(crate) steps: usize,
     pub(crate) batch_size: usize,
     pub(crate) learning_rate: f64,
-    /// Images of the test set that are tested on, from the first.
-    pub(crate) n_test: usize,
+    /// Sequences of the test set that are tested on, from the first, where not all are.
+    pub(crate) n_test: Option<usize>,
 }
 
 impl Classify {
     pub(crate) fn run(&self, seed: u64, context: &Context, device: &Device) -> Result<Outcome, Failure> {
-        let files = context.data.locate(&self.data).map_err(Failure::data)?;
-        let [train, test] = [Split::Train, Split::Test].map(|split| load(&files, split).map_err(Failure::data));
-        let (train, test) = (train?, test?.take(self.n_test).map_err(Failure::data)?);
+        let [train, test] = Sequences::load(&self.data, self.length, context)?;
         let streams = Streams::new(seed);
-        let sizes = SequenceClassifierConfig::new(256, train.shape().len(), train.n_classes())
+        let sizes = SequenceClassifierConfig::new(256, self.length, train.n_classes)
             .with_d_model(self.d_model)
             .with_n_layers(self.n_layers)
             .with_positions(Positions::Sinusoidal);
@@ -67,7 +68,7 @@ impl Classify {
     fn learn(
         &self,
         mut model: SequenceClassifier<Attention>,
-        train: &LabeledImages,
+        train: &Sequences,
         streams: Streams,
         context: &Context,
         device: &Device,
@@ -79,8 +80,8 @@ impl Classify {
         for (step, indices) in in_turn(&batches).take(self.steps).enumerate() {
             context.progress(step, self.steps);
             model = redraw_every(model, self.layers.redraw(), step as u64);
-            let (pixels, labels) = batch(train, &indices, device);
-            let error = loss.forward(model.forward(pixels, None)?, labels);
+            let Batch { tokens, mask_pad, labels } = train.batch(&indices, device);
+            let error = loss.forward(model.forward(tokens, mask_pad)?, labels);
             losses.push(error.clone().into_scalar::<f64>());
             let grads = GradientsParams::from_grads(error.backward(), &model);
             // Up in the first twentieth, then down to nothing.
@@ -94,29 +95,22 @@ impl Classify {
     fn accuracy(
         &self,
         model: &SequenceClassifier<Attention>,
-        test: &LabeledImages,
+        test: &Sequences,
         device: &Device,
     ) -> Result<f64, Failure> {
-        let indices: Vec<usize> = (0..test.len()).collect();
+        let n_test = self.n_test.map_or(test.len(), |n| n.min(test.len()));
+        let indices: Vec<usize> = (0..n_test).collect();
         let mut right = 0.0;
         for part in indices.chunks(self.batch_size) {
-            let (pixels, labels) = batch(test, part, device);
-            let guesses = model.forward(pixels, None)?.argmax(1).squeeze_dim::<1>(1);
+            let Batch { tokens, mask_pad, labels } = test.batch(part, device);
+            let guesses = model.forward(tokens, mask_pad)?.argmax(1).squeeze_dim::<1>(1);
             right += guesses.equal(labels).float().sum().into_scalar::<f64>();
         }
-        Ok(right / test.len() as f64)
+        Ok(right / n_test as f64)
     }
 }
 
 /// The batches of one epoch after the other.
 fn in_turn(batches: &Batches) -> impl Iterator<Item = Vec<usize>> {
     (0..).flat_map(|epoch| batches.epoch(epoch))
-}
-
-/// Pixels, `[batch, length]`, and labels.
-fn batch(images: &LabeledImages, indices: &[usize], device: &Device) -> (Tensor<2, Int>, Tensor<1, Int>) {
-    let pixels: Vec<i32> = indices.iter().flat_map(|&i| images.image(i)).map(|&pixel| i32::from(pixel)).collect();
-    let labels: Vec<i32> = indices.iter().map(|&i| images.labels()[i] as i32).collect();
-    let pixels = TensorData::new(pixels, [indices.len(), images.shape().len()]);
-    (Tensor::from_data(pixels, device), Tensor::from_data(&labels[..], device))
 }

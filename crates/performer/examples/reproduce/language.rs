@@ -10,7 +10,7 @@ use rekindle_harness::worker::{Context, Failure, Outcome};
 use rekindle_harness::{Results, named};
 use rekindle_performer::redraw_every;
 use rekindle_shared::data::{ByteText, Stream, Streams};
-use rekindle_shared::language::{LanguageTrainingConfig, Prediction, Reading, Trained, prediction};
+use rekindle_shared::language::{LanguageTrainingConfig, Prediction, Reading, Schedule, Trained, prediction};
 use rekindle_shared::model::{n_trained, try_init_seeded};
 use rekindle_shared::networks::{Decoder, DecoderConfig, Positions};
 use serde::{Deserialize, Serialize};
@@ -58,14 +58,17 @@ pub(crate) struct Training {
     pub(crate) batch_size: usize,
     pub(crate) length: usize,
     pub(crate) learning_rate: f64,
+    /// With the paper's weight decay and its learning rate that stays (App. A.2).
+    pub(crate) paper: bool,
 }
 
 impl Training {
     fn config(self) -> LanguageTrainingConfig {
-        LanguageTrainingConfig::new(self.steps)
+        let config = LanguageTrainingConfig::new(self.steps)
             .with_batch_size(self.batch_size)
             .with_length(self.length)
-            .with_learning_rate(self.learning_rate)
+            .with_learning_rate(self.learning_rate);
+        if self.paper { config.with_schedule(Schedule::Constant).with_weight_decay(0.1) } else { config }
     }
 }
 

@@ -9,8 +9,10 @@ mod estimate;
 mod kernel;
 mod language;
 mod layers;
+mod paper;
 mod recall;
 mod run;
+mod sequences;
 mod small;
 mod smoke;
 mod speed;
@@ -36,8 +38,7 @@ impl Reproduction for Performer {
         match tier {
             Tier::Smoke => smoke::cells(seeds),
             Tier::Small => small::cells(seeds),
-            // Not yet.
-            Tier::Paper => Vec::new(),
+            Tier::Paper => paper::cells(seeds),
         }
     }
 

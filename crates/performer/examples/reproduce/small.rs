@@ -9,10 +9,10 @@ use crate::language::{Conversion, Language, Sizes, Training};
 use crate::layers::Layers;
 use crate::run::Config;
 
-const SIZES: Sizes = Sizes { d_model: 128, n_heads: 4, n_layers: 2, expansion: 4, dropout: 0.0 };
+pub(crate) const SIZES: Sizes = Sizes { d_model: 128, n_heads: 4, n_layers: 2, expansion: 4, dropout: 0.0 };
 
 /// The kinds that are compared everywhere, with as many features as twice the dimensions of a head.
-fn kinds(redraw: u64) -> [(&'static str, Layers); 4] {
+pub(crate) fn kinds(redraw: u64) -> [(&'static str, Layers); 4] {
     let performer = |kernel, redraw| Layers::Performer { kernel, n_features: 64, redraw };
     [
         ("softmax", Layers::Softmax),
@@ -24,7 +24,7 @@ fn kinds(redraw: u64) -> [(&'static str, Layers); 4] {
 
 pub(crate) fn cells(seeds: Option<u64>) -> Vec<Cell> {
     let mut grid = Grid::new(seeds);
-    let training = Training { steps: 1000, batch_size: 8, length: 256, learning_rate: 6e-3 };
+    let training = Training { steps: 1000, batch_size: 8, length: 256, learning_rate: 6e-3, paper: false };
     for (name, layers) in kinds(100) {
         let language = Language { text: "tinyshakespeare".into(), layers, sizes: SIZES, training };
         grid.add("language", "tiny Shakespeare", name, 3, &Config::Language(language));
@@ -42,13 +42,14 @@ pub(crate) fn cells(seeds: Option<u64>) -> Vec<Cell> {
         let classify = Classify {
             data: "fashion-mnist".into(),
             layers,
+            length: 784,
             d_model: 64,
             n_heads: 2,
             n_layers: 2,
             steps: 800,
             batch_size: 16,
             learning_rate: 2e-3,
-            n_test: 2000,
+            n_test: Some(2000),
         };
         grid.add("pixels", "Fashion-MNIST", name, 1, &Config::Classify(classify));
     }

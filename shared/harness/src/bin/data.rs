@@ -37,7 +37,7 @@ enum Action {
         #[arg(long)]
         json: bool,
     },
-    /// Downloads data sets (all of them where none is named, but for folders of images), verifies and unpacks them.
+    /// Downloads data sets (all of them where none is named, but for folders of classes), verifies and unpacks them.
     Fetch {
         /// Data sets by name.
         #[arg(value_name = "NAME")]
@@ -73,7 +73,7 @@ fn run(arguments: &Arguments) -> Result<Exit, DataError> {
         Action::Fetch { names, allow_unverified } => {
             let mut datasets = chosen(&data, names)?;
             if names.is_empty() {
-                datasets.retain(|dataset| dataset.image_folders.is_empty());
+                datasets.retain(|dataset| dataset.class_folders.is_empty());
             }
             Ok(fetch_all(&data, &datasets, *allow_unverified))
         }
@@ -111,7 +111,7 @@ fn list(data: &DataDir, json: bool) -> Exit {
         let width = datasets.iter().map(|dataset| dataset.name.len()).max().unwrap_or(0);
         for dataset in datasets {
             let state = place(dataset).map_or("missing".into(), |folder| format!("present in {}", folder.display()));
-            let size = match dataset.image_folders.is_empty() {
+            let size = match dataset.class_folders.is_empty() {
                 true => HumanBytes(dataset.bytes()).to_string(),
                 false => "folders".into(),
             };
@@ -144,7 +144,7 @@ fn verify_all(data: &DataDir, datasets: &[&Dataset], named: bool) -> Exit {
                 let (n, folder) = (files.len(), located.folder().display());
                 print(&format!("{}: {n} files verified in {folder}", dataset.name));
             }
-            Err(DataError::Missing { .. } | DataError::MissingImages { .. }) if !named => {
+            Err(DataError::Missing { .. } | DataError::MissingFolders { .. }) if !named => {
                 print(&format!("{}: missing", dataset.name))
             }
             Err(error) => exit = exit.worst(report(&error)),

@@ -34,13 +34,13 @@ pub enum DataError {
         /// The data folders looked in, in order.
         looked: Vec<PathBuf>,
     },
-    /// Folders of images that the user brings are in none of the folders.
+    /// Folders of classes that the user brings are in none of the folders.
     #[error(
-        "data set `{dataset}` is not downloaded: put its images into {} below one of {}, a folder for each class; `--data` \
+        "data set `{dataset}` is not downloaded: put its files into {} below one of {}, a folder for each class; `--data` \
          or REKINDLE_DATA names another one",
-        folder.join("<class>").join("<image>.png").display(), list(looked)
+        folder.join("<class>").join("<file>").display(), list(looked)
     )]
-    MissingImages {
+    MissingFolders {
         /// The data set.
         dataset: String,
         /// The first folder not found, relative to a data folder.

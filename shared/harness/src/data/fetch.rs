@@ -68,7 +68,7 @@ pub enum FetchEvent<'a> {
 ///
 /// # Errors
 ///
-/// [`DataError::Unknown`] for a name that the registry lacks, [`DataError::MissingImages`] for folders of images, which the
+/// [`DataError::Unknown`] for a name that the registry lacks, [`DataError::MissingFolders`] for folders of classes, which the
 /// user brings, [`DataError::Download`] with each address's reason,
 /// [`DataError::Archive`] for a malformed archive, [`DataError::Corrupt`] for an archive whose files are not the registered
 /// ones, [`DataError::Unverified`] for a file without a registered checksum, [`DataError::Write`] if the disk is full or
@@ -80,7 +80,7 @@ pub fn fetch(
     mut event: impl FnMut(FetchEvent<'_>),
 ) -> Result<PathBuf, DataError> {
     let dataset = data.registry().get(name)?;
-    if !dataset.image_folders.is_empty() {
+    if !dataset.class_folders.is_empty() {
         return data.locate(name).map(|located| located.folder().to_path_buf());
     }
     let Some(root) = data.folders().first() else {

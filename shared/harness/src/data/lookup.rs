@@ -52,12 +52,12 @@ impl DataDir {
         &self.folders
     }
 
-    /// Finds the data set in the first folder that has all its files, or folders of images.
+    /// Finds the data set in the first folder that has all its files, or folders of classes.
     ///
     /// # Errors
     ///
     /// [`DataError::Unknown`] if the registry lacks the name, [`DataError::Missing`] if no folder has all the files,
-    /// [`DataError::MissingImages`] if none has the folders of images.
+    /// [`DataError::MissingFolders`] if none has the folders of classes.
     pub fn locate(&self, dataset: &str) -> Result<Located, DataError> {
         let dataset = self.registry.get(dataset)?;
         let mut missing = None;
@@ -72,9 +72,9 @@ impl DataDir {
         }
         let first = || dataset.parts().next().unwrap_or_default().to_owned();
         let part = Path::new(&dataset.folder).join(missing.unwrap_or_else(first));
-        let (dataset, looked, images) = (dataset.name.clone(), self.folders.clone(), !dataset.image_folders.is_empty());
+        let (dataset, looked, images) = (dataset.name.clone(), self.folders.clone(), !dataset.class_folders.is_empty());
         Err(match images {
-            true => DataError::MissingImages { dataset, folder: part, looked },
+            true => DataError::MissingFolders { dataset, folder: part, looked },
             false => DataError::Missing { dataset, file: part, looked },
         })
     }
@@ -101,14 +101,14 @@ impl Located {
         self.dataset.files.iter().map(|file| (file, self.path_of(file)))
     }
 
-    /// Every folder of images, with its path.
-    pub fn image_folders(&self) -> impl Iterator<Item = (&str, PathBuf)> {
-        self.dataset.image_folders.iter().map(|folder| (folder.as_str(), self.path(folder)))
+    /// Every folder of classes, with its path.
+    pub fn class_folders(&self) -> impl Iterator<Item = (&str, PathBuf)> {
+        self.dataset.class_folders.iter().map(|folder| (folder.as_str(), self.path(folder)))
     }
 
     /// The first part that is not there.
     fn missing(&self) -> Option<&str> {
-        let is_there = |part: &&str| match self.dataset.image_folders.is_empty() {
+        let is_there = |part: &&str| match self.dataset.class_folders.is_empty() {
             true => self.path(part).is_file(),
             false => self.path(part).is_dir(),
         };
@@ -177,7 +177,7 @@ mod tests {
         assert!(text.contains("`svhn` is not downloaded") && text.contains(&layout), "{text}");
         fs::create_dir_all(root.path().join("svhn/test")).unwrap();
         let located = data.locate("svhn").unwrap();
-        assert_eq!(located.image_folders().map(|(name, _)| name).collect::<Vec<_>>(), ["train", "test"]);
+        assert_eq!(located.class_folders().map(|(name, _)| name).collect::<Vec<_>>(), ["train", "test"]);
     }
 
     #[test]

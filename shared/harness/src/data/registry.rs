@@ -43,9 +43,9 @@ pub struct Dataset {
     /// Its files.
     #[serde(rename = "file", default)]
     pub files: Vec<FileEntry>,
-    /// In place of files: folders of images, of which the user brings what is inside, a folder for each class.
+    /// In place of files: folders, of which the user brings what is inside, a folder for each class.
     #[serde(default)]
-    pub image_folders: Vec<String>,
+    pub class_folders: Vec<String>,
 }
 
 /// A file of a data set.
@@ -140,9 +140,9 @@ impl Dataset {
         self.files.iter().map(|file| file.bytes).sum()
     }
 
-    /// Its files, or its folders of images, below its folder.
+    /// Its files, or its folders of classes, below its folder.
     pub(super) fn parts(&self) -> impl Iterator<Item = &str> {
-        self.files.iter().map(|file| &file.path).chain(&self.image_folders).map(String::as_str)
+        self.files.iter().map(|file| &file.path).chain(&self.class_folders).map(String::as_str)
     }
 
     fn check(&self) -> Result<(), String> {
@@ -161,7 +161,7 @@ impl Dataset {
         }
         let folders = [Some(&self.folder), self.archive.as_ref().map(|it| &it.folder)];
         let paths = self.files.iter().map(|file| &file.path).chain(folders.into_iter().flatten());
-        let paths = paths.chain(&self.image_folders);
+        let paths = paths.chain(&self.class_folders);
         for path in paths {
             if !Path::new(path).components().all(|part| matches!(part, Component::Normal(_))) {
                 return Err(format!("`{path}` is not a relative path that stays in its folder"));
@@ -170,9 +170,9 @@ impl Dataset {
                 return Err(format!("a file can't be called `{KEPT}`: it is where checksums are kept"));
             }
         }
-        if !self.image_folders.is_empty() {
+        if !self.class_folders.is_empty() {
             let nothing_else = self.files.is_empty() && self.mirrors.is_empty() && self.archive.is_none();
-            return nothing_else.then_some(()).ok_or_else(|| "it has image folders beside files or addresses".into());
+            return nothing_else.then_some(()).ok_or_else(|| "it has class folders beside files or addresses".into());
         }
         match &self.archive {
             _ if self.files.is_empty() => Err("it has no files".into()),
@@ -207,7 +207,10 @@ mod tests {
         let names: Vec<_> = registry.datasets().iter().map(|dataset| dataset.name.as_str()).collect();
         let official = ["mnist", "fashion-mnist", "kmnist-test", "cifar-10", "cifar-100", "cifar-10-c"];
         let folders = ["svhn", "notmnist", "celeba", "ms-coco", "imagenet", "images"];
-        assert_eq!(names, [&official[..], &folders, &["tinyshakespeare", "wikitext-2", "multi30k"]].concat());
+        assert_eq!(
+            names,
+            [&official[..], &folders, &["tinyshakespeare", "wikitext-2", "multi30k", "imdb", "text"]].concat()
+        );
         // Records of fixed length, so that the sizes can be worked out.
         assert_eq!(registry.get("cifar-10").unwrap().bytes(), 60_000 * (1 + 3 * 32 * 32));
         assert_eq!(registry.get("cifar-100").unwrap().bytes(), 60_000 * (2 + 3 * 32 * 32));
@@ -239,7 +242,7 @@ mod tests {
             ("bytes = 3", &sum, "no checksum_source"),
             ("mirrors = [\"http://localhost/\"]", "", "neither mirrors nor an archive"),
             ("title", "tilte", "tilte"),
-            ("folder = \"one\"", "folder = \"one\"\nimage_folders = [\"train\"]", "image folders beside files"),
+            ("folder = \"one\"", "folder = \"one\"\nclass_folders = [\"train\"]", "class folders beside files"),
         ] {
             let error = Registry::parse(&ONE.replace(from, to)).unwrap_err().to_string();
             assert!(error.contains(reason), "{error}");

@@ -12,7 +12,7 @@ use crate::DataFile;
 /// Hashes every file of a data set and compares size and SHA-256 with the registry's, or, for a file out of a verified archive,
 /// with the SHA-256 that was kept of it ([what is verified](super#what-is-verified)).
 ///
-/// Of a folder of images, which has no registered checksum, all files together give one. Returns what a record's identity
+/// Of a folder of classes, which has no registered checksum, all files together give one. Returns what a record's identity
 /// keeps, by `dataset/file`. With `allow_unverified` a file that differs, or that has
 /// no registered checksum, is returned with `verified: false` instead of refused.
 ///
@@ -43,7 +43,7 @@ pub fn verify(located: &Located, allow_unverified: bool) -> Result<BTreeMap<Stri
         }
         files.insert(format!("{dataset}/{}", file.path), DataFile { sha256, verified });
     }
-    for (name, path) in located.image_folders() {
+    for (name, path) in located.class_folders() {
         let sha256 = sha256_of_folder(&path)?;
         if !allow_unverified {
             return Err(DataError::Unverified { dataset: dataset.clone(), path, sha256, archived: false });
