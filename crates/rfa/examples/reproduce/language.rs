@@ -31,6 +31,8 @@ pub(crate) struct Language {
     /// Bytes of a segment.
     pub(crate) length: usize,
     pub(crate) learning_rate: f64,
+    /// With the paper's dropout of 0.1, 6,000 steps of warm-up and gradients clipped at 0.25 (from memory).
+    pub(crate) paper: bool,
 }
 
 /// Points of the curve.
@@ -47,6 +49,7 @@ impl Language {
         let decoder = DecoderConfig::new(256, self.length)
             .with_d_model(self.d_model)
             .with_n_layers(self.n_layers)
+            .with_dropout(if self.paper { 0.1 } else { 0.0 })
             .with_positions(Positions::Sinusoidal);
         let model = try_init_seeded(streams.seed_of(Stream::Init), device, |device| {
             let attention = |layer| {
@@ -62,6 +65,7 @@ impl Language {
             .with_length(self.length)
             .with_learning_rate(self.learning_rate)
             .with_stateful(self.stateful);
+        let training = if self.paper { training.with_warmup(6000).with_clip(0.25) } else { training };
         let start = Instant::now();
         let trained = training.run(model, text.train(), streams, |model, step| {
             context.progress(step, self.steps);

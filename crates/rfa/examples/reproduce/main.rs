@@ -11,6 +11,7 @@ mod language;
 mod layers;
 mod learner;
 mod norms;
+mod paper;
 mod run;
 mod scores;
 mod small;
@@ -40,8 +41,7 @@ impl Reproduction for Rfa {
         match tier {
             Tier::Smoke => smoke::cells(seeds),
             Tier::Small => small::cells(seeds),
-            // Not yet.
-            Tier::Paper => Vec::new(),
+            Tier::Paper => paper::cells(seeds),
         }
     }
 

@@ -10,42 +10,46 @@ use crate::translator::Method;
 
 pub(crate) fn cells(seeds: Option<u64>) -> Vec<Cell> {
     let mut grid = Grid::new(seeds);
-    language(&mut grid);
+    for (name, method, stateful) in kinds(32) {
+        let language = language((method, stateful), "tinyshakespeare", 256, 1000);
+        grid.add("language", "tiny Shakespeare", name, 3, &Config::Language(language));
+    }
     translation(&mut grid);
     grid.into_cells()
 }
 
-fn rfa(kernel: Kernel, gate: bool) -> Method {
-    Method::Rfa { kernel, gate, causal_features: 32, cross_features: 64 }
-}
-
-/// Equal steps, windows and first weights; only the gate adds parameters.
-fn language(grid: &mut Grid) {
-    for (name, method, stateful) in [
+/// What is compared in language models, and whether a state is carried.
+pub(crate) fn kinds(n_features: usize) -> [(&'static str, Method, bool); 6] {
+    let rfa = |kernel, gate| Method::Rfa { kernel, gate, causal_features: n_features, cross_features: n_features };
+    [
         ("softmax", Method::Softmax, false),
         ("elu + 1", Method::EluPlusOne, false),
         ("RFA", rfa(Kernel::Gaussian, false), false),
         ("RFA, arc-cosine", rfa(Kernel::ArcCos, false), false),
         ("RFA-Gate", rfa(Kernel::Gaussian, true), false),
         ("RFA-Gate, stateful", rfa(Kernel::Gaussian, true), true),
-    ] {
-        let language = Language {
-            text: "tinyshakespeare".into(),
-            method,
-            stateful,
-            d_model: 128,
-            n_heads: 4,
-            n_layers: 2,
-            steps: 1000,
-            batch_size: 8,
-            length: 256,
-            learning_rate: 6e-3,
-        };
-        grid.add("language", "tiny Shakespeare", name, 3, &Config::Language(language));
+    ]
+}
+
+/// Equal steps, windows and first weights; only the gate adds parameters.
+pub(crate) fn language((method, stateful): (Method, bool), text: &str, length: usize, steps: usize) -> Language {
+    Language {
+        text: text.into(),
+        method,
+        stateful,
+        d_model: 128,
+        n_heads: 4,
+        n_layers: 2,
+        steps,
+        batch_size: 8,
+        length,
+        learning_rate: 6e-3,
+        paper: false,
     }
 }
 
 fn translation(grid: &mut Grid) {
+    let rfa = |kernel, gate| Method::Rfa { kernel, gate, causal_features: 32, cross_features: 64 };
     for (name, method) in [
         ("softmax", Method::Softmax),
         ("elu + 1", Method::EluPlusOne),
