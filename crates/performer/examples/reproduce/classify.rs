@@ -27,8 +27,9 @@ pub(crate) struct Classify {
     /// A data set of the registry: of gray images, or `imdb`.
     pub(crate) data: String,
     pub(crate) layers: Layers,
-    /// Longest sequence; what follows is cut off.
-    pub(crate) length: usize,
+    /// Bytes that are looked at; what follows is cut off. That of the images where it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) length: Option<usize>,
     pub(crate) d_model: usize,
     pub(crate) n_heads: usize,
     pub(crate) n_layers: usize,
@@ -41,9 +42,11 @@ pub(crate) struct Classify {
 
 impl Classify {
     pub(crate) fn run(&self, seed: u64, context: &Context, device: &Device) -> Result<Outcome, Failure> {
-        let [train, test] = Sequences::load(&self.data, self.length, context)?;
+        let longest = self.length.unwrap_or(usize::MAX);
+        let [train, test] = Sequences::load(&self.data, longest, context)?;
+        let length = longest.min(train.longest().max(test.longest()));
         let streams = Streams::new(seed);
-        let sizes = SequenceClassifierConfig::new(256, self.length, train.n_classes)
+        let sizes = SequenceClassifierConfig::new(256, length, train.n_classes)
             .with_d_model(self.d_model)
             .with_n_layers(self.n_layers)
             .with_positions(Positions::Sinusoidal);

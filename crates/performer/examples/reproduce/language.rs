@@ -59,6 +59,7 @@ pub(crate) struct Training {
     pub(crate) length: usize,
     pub(crate) learning_rate: f64,
     /// With the paper's weight decay and its learning rate that stays (App. A.2).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) paper: bool,
 }
 

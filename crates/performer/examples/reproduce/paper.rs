@@ -58,7 +58,7 @@ fn longer(grid: &mut Grid) {
         let classify = Classify {
             data: "imdb".into(),
             layers,
-            length: 1000,
+            length: Some(1000),
             d_model: 128,
             n_heads: 4,
             n_layers: 2,

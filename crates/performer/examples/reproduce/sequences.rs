@@ -47,6 +47,10 @@ impl Sequences {
         self.rows.len()
     }
 
+    pub(crate) fn longest(&self) -> usize {
+        self.rows.iter().map(Vec::len).max().unwrap_or(0)
+    }
+
     pub(crate) fn batch(&self, indices: &[usize], device: &Device) -> Batch {
         let rows: Vec<&[u8]> = indices.iter().map(|&i| &self.rows[i][..]).collect();
         let longest = rows.iter().map(|row| row.len()).max().unwrap_or(0);

@@ -25,7 +25,9 @@ pub(crate) fn kinds(redraw: u64) -> [(&'static str, Layers); 4] {
 pub(crate) fn cells(seeds: Option<u64>) -> Vec<Cell> {
     let mut grid = Grid::new(seeds);
     let training = Training { steps: 1000, batch_size: 8, length: 256, learning_rate: 6e-3, paper: false };
-    for (name, layers) in kinds(100) {
+    // As many as the paper has, for heads of half its width.
+    let many = Layers::Performer { kernel: Kernel::Positive, n_features: 256, redraw: 100 };
+    for (name, layers) in kinds(100).into_iter().chain([("positive, 256 features", many)]) {
         let language = Language { text: "tinyshakespeare".into(), layers, sizes: SIZES, training };
         grid.add("language", "tiny Shakespeare", name, 3, &Config::Language(language));
     }
@@ -42,7 +44,7 @@ pub(crate) fn cells(seeds: Option<u64>) -> Vec<Cell> {
         let classify = Classify {
             data: "fashion-mnist".into(),
             layers,
-            length: 784,
+            length: None,
             d_model: 64,
             n_heads: 2,
             n_layers: 2,
