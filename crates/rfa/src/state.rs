@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use rekindle_shared::attention::pick_sequences;
 use rekindle_shared::state::{self, Fields};
 
 use crate::RfaError;
@@ -194,12 +195,7 @@ impl Sums {
         if let Some(&index) = indices.iter().find(|&&index| index >= self.batch) {
             return Err(RfaError::NoSuchSequence { index, batch: self.batch });
         }
-        let [rows, features, width] = self.sums.dims();
-        let heads = rows / self.batch;
-        let picked: Vec<i32> = indices.iter().flat_map(|i| i * heads..(i + 1) * heads).map(|row| row as i32).collect();
-        let picked = Tensor::<1, Int>::from_data(TensorData::from(&picked[..]), &self.sums.device());
-        let sums = self.sums.clone().select(0, picked).reshape([indices.len() * heads, features, width]);
-        Ok(Self { sums, batch: indices.len() })
+        Ok(Self { sums: pick_sequences(self.sums.clone(), self.batch, indices), batch: indices.len() })
     }
 
     /// Against batch, heads, features and d_value.

@@ -185,6 +185,28 @@ mod tests {
         }
     }
 
+    /// The official files where REKINDLE_DATA names a folder that has them.
+    #[test]
+    fn official_texts_have_their_parts() {
+        if std::env::var_os("REKINDLE_DATA").is_none() {
+            println!("skipped: REKINDLE_DATA is not set");
+            return;
+        }
+        let data = crate::data::DataDir::resolve(None);
+        for (name, lengths, start) in [
+            ("tinyshakespeare", [1_003_855, 55_769, 55_770], &b"First Citizen:"[..]),
+            ("wikitext-2", [1_065_596, 56_085, 1_256_449], b" \n = Homarus gammarus ="),
+        ] {
+            let Ok(files) = data.locate(name) else {
+                println!("skipped: REKINDLE_DATA has no {name}");
+                continue;
+            };
+            let text = ByteText::load(&files).unwrap();
+            assert_eq!([text.train(), text.validation(), text.test()].map(<[u8]>::len), lengths, "{name}");
+            assert!(text.train().starts_with(start), "{name}: {:?}", &text.train()[..40]);
+        }
+    }
+
     #[test]
     fn windows_in_order_cover_the_text_once() {
         let (text, device) = ((0..12).collect::<Vec<u8>>(), Device::flex());

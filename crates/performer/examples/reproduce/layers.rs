@@ -92,7 +92,6 @@ pub(crate) enum Attention {
 }
 
 /// What attention of a layer keeps of the tokens that it saw.
-#[expect(clippy::large_enum_variant, reason = "one value a layer")]
 #[derive(Debug, Clone)]
 pub(crate) enum State {
     Softmax(KeyValues),

@@ -58,6 +58,33 @@ fn a_state_of_another_shape_or_kernel_is_refused_and_stays() {
     assert_eq!(favor_4.init_state(0, 1, 4, &device).err(), Some(PerformerError::Zero("batch")));
 }
 
+/// As beams are: of three sequences the last one twice, then the first.
+#[test]
+fn sequences_of_a_state_can_be_reordered_and_dropped() {
+    let device = Device::flex();
+    for kernel in [Kernel::Positive, Kernel::Trig] {
+        let favor = favor(kernel, 4, true, 8, &device);
+        let mut state = favor.init_state(3, 2, 4, &device).unwrap();
+        let past = [0; 3].map(|_| random([3, 2, 5, 4], 1.0, &device));
+        let [query, key, value] = past.clone();
+        favor.prefill(query, key, value, None, &mut state).unwrap();
+        let token = [0; 3].map(|_| random([3, 2, 1, 4], 1.0, &device));
+
+        let indices = [2, 2, 0];
+        let picked = |x: &Tensor<4>| Tensor::cat(indices.map(|i| x.clone().narrow(0, i, 1)).to_vec(), 0);
+        let [query, key, value] = token.each_ref().map(picked);
+        let mut beams = state.reorder(&indices).unwrap();
+        let output = favor.prefill(query, key, value, None, &mut beams).unwrap();
+        let [query, key, value] = token;
+        let expected = picked(&favor.prefill(query, key, value, None, &mut state.clone()).unwrap());
+        output.into_data().assert_approx_eq::<f32>(&expected.into_data(), Tolerance::absolute(1e-6));
+        assert_eq!((beams.n_tokens(), state.reorder(&[1]).unwrap().n_bytes()), (6, state.n_bytes() / 3));
+
+        assert_eq!(state.reorder(&[0, 3]).err(), Some(PerformerError::NoSuchSequence { index: 3, batch: 3 }));
+        assert_eq!(state.reorder(&[]).err(), Some(PerformerError::Zero("the number of indices")));
+    }
+}
+
 #[test]
 fn damaged_bytes_are_no_state() {
     let device = Device::flex();

@@ -3,9 +3,9 @@
 use burn::module::Module;
 use burn::nn::{Initializer, Linear, LinearConfig};
 use burn::tensor::activation::elu;
-use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+use burn::tensor::{Bool, Device, Tensor};
 use rekindle_rfa::RfaError;
-use rekindle_shared::attention::{PrefixSums, join_heads, mask_by_row, rows, split_heads, with_ones};
+use rekindle_shared::attention::{PrefixSums, join_heads, mask_by_row, pick_sequences, rows, split_heads, with_ones};
 
 /// Tokens of a chunk, as RFA's default.
 const CHUNK: usize = 64;
@@ -60,12 +60,8 @@ impl EluAttention {
     }
 
     pub(crate) fn reorder(&self, state: &EluState, indices: &[usize]) -> EluState {
-        let [_, features, width] = state.sums.dims();
-        let picked = indices.iter().flat_map(|i| i * self.n_heads..(i + 1) * self.n_heads).map(|row| row as i64);
-        let picked: Vec<i64> = picked.collect();
-        let shape = [picked.len(), features, width];
-        let picked = Tensor::<1, Int>::from_data(TensorData::new(picked, [shape[0]]), &state.sums.device());
-        EluState { sums: state.sums.clone().select(0, picked).reshape(shape) }
+        let batch = state.sums.dims()[0] / self.n_heads;
+        EluState { sums: pick_sequences(state.sums.clone(), batch, indices) }
     }
 
     fn rows(&self, x: Tensor<3>, layer: usize) -> Tensor<3> {

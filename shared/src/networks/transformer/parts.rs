@@ -87,7 +87,7 @@ impl Positions {
 fn sinusoids(length: usize, d_model: usize, device: &Device) -> Tensor<2> {
     let value = |place: usize, at: usize| {
         let angle = place as f64 / 10_000_f64.powf((at / 2 * 2) as f64 / d_model as f64);
-        if at % 2 == 0 { angle.sin() } else { angle.cos() }
+        if at.is_multiple_of(2) { angle.sin() } else { angle.cos() }
     };
     let values: Vec<f32> = (0..length).flat_map(|place| (0..d_model).map(move |at| value(place, at) as f32)).collect();
     Tensor::from_data(TensorData::new(values, [length, d_model]), device)
