@@ -3,12 +3,11 @@ use burn::module::Module;
 use burn::nn::{DropoutConfig, Embedding, LayerNorm, Linear};
 use burn::tensor::{Bool, Device, Int, Tensor};
 
-use super::parts::{Positions, TooLong, embed, embedding, layer_norm, xavier};
+use super::parts::{Positions, TooLong, check, embed, embedding, layer_norm, xavier};
 use super::{AttentionBlock, DecoderError, SelfAttention};
 use crate::model::{Layer, initialized};
 use crate::networks::NetworkError;
 use crate::networks::blocks::linear;
-use crate::networks::error::positive;
 
 /// Configuration of a [`SequenceClassifier`].
 #[derive(Config, Debug)]
@@ -75,19 +74,15 @@ impl SequenceClassifierConfig {
         mut attention: impl FnMut(usize) -> Result<A, E>,
         device: &Device,
     ) -> Result<SequenceClassifier<A>, E> {
-        for (what, value) in [
+        let sizes = [
             ("n_tokens", self.n_tokens),
             ("max_length", self.max_length),
             ("n_classes", self.n_classes),
             ("d_model", self.d_model),
             ("n_layers", self.n_layers),
             ("expansion", self.expansion),
-        ] {
-            positive(what, value)?;
-        }
-        if !(0.0..1.0).contains(&self.dropout) {
-            return Err(NetworkError::Dropout(self.dropout).into());
-        }
+        ];
+        check(&sizes, self.dropout)?;
         let (d_model, dropout) = (self.d_model, DropoutConfig::new(self.dropout));
         let block = |layer| Ok(AttentionBlock::new(attention(layer)?, d_model, self.expansion, &dropout, device));
         Ok(initialized(SequenceClassifier {

@@ -4,12 +4,11 @@ use burn::nn::{Dropout, DropoutConfig, Embedding, LayerNorm, Linear};
 use burn::tensor::{Bool, Device, Int, Tensor};
 
 use super::block::BlockError;
-use super::parts::{Positions, TooLong, embed, embedding, layer_norm, xavier};
+use super::parts::{Positions, TooLong, check, embed, embedding, layer_norm, xavier};
 use super::{AttentionBlock, CrossAttention, CrossBlock, EncoderDecoderError, SelfAttention, StreamingAttention};
 use crate::model::{Layer, initialized};
 use crate::networks::NetworkError;
 use crate::networks::blocks::linear;
-use crate::networks::error::positive;
 
 /// Configuration of an [`EncoderDecoder`].
 #[derive(Config, Debug)]
@@ -132,7 +131,7 @@ impl EncoderDecoderConfig {
         mut cross: impl FnMut(usize) -> Result<C, X>,
         device: &Device,
     ) -> Result<EncoderDecoder<E, S, C>, X> {
-        for (what, value) in [
+        let sizes = [
             ("n_source_tokens", self.n_source_tokens),
             ("n_target_tokens", self.n_target_tokens),
             ("max_length", self.max_length),
@@ -140,12 +139,8 @@ impl EncoderDecoderConfig {
             ("n_encoder_layers", self.n_encoder_layers),
             ("n_decoder_layers", self.n_decoder_layers),
             ("expansion", self.expansion),
-        ] {
-            positive(what, value)?;
-        }
-        if !(0.0..1.0).contains(&self.dropout) {
-            return Err(NetworkError::Dropout(self.dropout).into());
-        }
+        ];
+        check(&sizes, self.dropout)?;
         let (d_model, dropout) = (self.d_model, DropoutConfig::new(self.dropout));
         let encoder = (0..self.n_encoder_layers)
             .map(|layer| Ok(AttentionBlock::new(encoder(layer)?, d_model, self.expansion, &dropout, device)));

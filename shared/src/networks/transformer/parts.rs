@@ -7,7 +7,9 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use crate::model::Layer;
+use crate::networks::NetworkError;
 use crate::networks::blocks::linear;
+use crate::networks::error::positive;
 
 /// x + linear(relu(linear(norm(x)))).
 #[derive(Module, Debug)]
@@ -38,6 +40,12 @@ impl FeedForward {
         let hidden = relu(self.linears[0].run(self.norm.forward(x.clone())));
         x + self.dropout.forward(self.linears[1].run(hidden))
     }
+}
+
+/// Refuses a size of 0, and a dropout outside of [0, 1).
+pub(super) fn check(sizes: &[(&'static str, usize)], dropout: f64) -> Result<(), NetworkError> {
+    sizes.iter().try_for_each(|(what, value)| positive(what, *value))?;
+    if (0.0..1.0).contains(&dropout) { Ok(()) } else { Err(NetworkError::Dropout(dropout)) }
 }
 
 /// A sequence that has more tokens than there are positions.
