@@ -53,7 +53,8 @@ pub struct RfaHeadsConfig {
     /// Matrices that the heads pick theirs from. Default 200.
     #[config(default = 200)]
     pub pool_size: usize,
-    /// Steps between picks of [`resample`](crate::resample). Default 1; 0 for none.
+    /// Steps between picks of [`resample`](crate::resample). Default 1; 0 for none, and then evaluation has the directions of
+    /// training.
     #[config(default = 1)]
     pub resample_every: u64,
     /// Tokens of a chunk of the causal form. Default 64; changes speed and memory, not results.

@@ -8,7 +8,8 @@ use crate::{CrossState, Kernel, RandomProjection, RfaError, RfaHeadsConfig, RfaS
 /// Random feature attention of heads, without layers around them.
 ///
 /// While training, which is on an autodiff device and not frozen, as Burn's dropout has it, directions are those picked for
-/// the step of the last [`resample`](crate::resample) or [`redraw`]; in evaluation the first ones of the pool.
+/// the step of the last [`resample`](crate::resample) or [`redraw`]; in evaluation the first ones of the pool. Where
+/// [`resample_every`](RfaHeadsConfig::resample_every) is 0, evaluation has those of training.
 /// Inputs of 16 bits are computed with in f32.
 ///
 /// ```
@@ -305,7 +306,9 @@ impl RfaHeads {
     }
 
     pub(crate) fn directions_in_use(&self, on_tape: bool) -> Tensor<2> {
-        if on_tape && self.training.is_enabled() { self.directions() } else { self.fixed_directions() }
+        // Directions that are never picked anew are those that were trained with.
+        let trained = self.config.resample_every == 0 || (on_tape && self.training.is_enabled());
+        if trained { self.directions() } else { self.fixed_directions() }
     }
 }
 

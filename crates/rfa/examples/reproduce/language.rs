@@ -54,7 +54,7 @@ impl Language {
         let model = try_init_seeded(streams.seed_of(Stream::Init), device, |device| {
             let attention = |layer| {
                 let seed = streams.seed_of(Stream::Method).wrapping_add(layer as u64);
-                self.method.causal([self.d_model, self.n_heads], seed, device)
+                self.method.causal([self.d_model, self.n_heads], self.stateful, seed, device)
             };
             decoder.init(attention, device)
         })?;

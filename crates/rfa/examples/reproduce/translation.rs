@@ -80,7 +80,7 @@ impl Translation {
             let encoder = SoftmaxAttentionConfig::new(self.d_model, self.n_heads).with_causal(false);
             config.init(
                 |_| Ok(encoder.init(device)?),
-                |layer| self.method.causal(sizes, place(2 * layer), device),
+                |layer| self.method.causal(sizes, false, place(2 * layer), device),
                 |layer| self.method.cross(sizes, place(2 * layer + 1), device),
                 device,
             )

@@ -35,12 +35,20 @@ pub(crate) enum Method {
 }
 
 impl Method {
-    pub(crate) fn causal(self, [d_model, n_heads]: [usize; 2], seed: u64, device: &Device) -> Result<Causal, Refused> {
+    /// `carried` is whether a state goes from one training step to the next: it is of its matrices, which then stay.
+    pub(crate) fn causal(
+        self,
+        [d_model, n_heads]: [usize; 2],
+        carried: bool,
+        seed: u64,
+        device: &Device,
+    ) -> Result<Causal, Refused> {
         Ok(match self {
             Self::Softmax => Causal::Softmax(SoftmaxAttentionConfig::new(d_model, n_heads).init(device)?),
             Self::EluPlusOne => Causal::Elu(EluAttention::new(d_model, n_heads, device)),
             Self::Rfa { kernel, gate, causal_features, .. } => {
                 let config = rfa([d_model, n_heads], kernel, causal_features, seed).with_gate(gate);
+                let config = if carried { config.with_resample_every(0) } else { config };
                 Causal::Rfa(config.init_causal(device)?)
             }
         })

@@ -129,3 +129,18 @@ fn directions_are_not_trained_and_sigma_is() {
         assert_ne!(sigma(&model), start);
     }
 }
+
+#[test]
+fn matrices_that_are_never_picked_anew_are_those_of_training_in_evaluation_too() {
+    let device = Device::flex().autodiff();
+    for (every, same) in [(0, true), (1, false)] {
+        let attention = config(3).with_resample_every(every).init_causal(&device).unwrap();
+        let attention = resample(attention, 7);
+        let query = Tensor::<4>::ones([1, 2, 1, 4], &device);
+        let [trained, evaluated] = [
+            attention.heads.features(query.clone()).unwrap().inner(),
+            attention.valid().heads.features(query.inner()).unwrap(),
+        ];
+        assert_eq!(trained.equal(evaluated).all().into_scalar::<bool>(), same, "{every}");
+    }
+}
