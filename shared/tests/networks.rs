@@ -6,8 +6,8 @@ use burn::tensor::{Bool, DType, Device, Distribution, Int, Tensor, Tolerance};
 use proptest::prelude::*;
 use rekindle_shared::model::{Classifier, ParameterKind, init_seeded, n_trained, parameters, select, try_init_seeded};
 use rekindle_shared::networks::{
-    DecoderConfig, DecoderError, Mlp, MlpConfig, NetworkError, Positions, ResNetConfig, SelfAttention, Shortcut,
-    SmallCnnConfig, SoftmaxAttentionConfig, WideResNetConfig,
+    DecoderConfig, DecoderError, Mlp, MlpConfig, NetworkError, Positions, ResNetConfig, SelfAttention,
+    SequenceClassifierConfig, Shortcut, SmallCnnConfig, SoftmaxAttentionConfig, WideResNetConfig,
 };
 
 /// Number of trainable values: running statistics don't count.
@@ -291,6 +291,34 @@ fn attention_does_not_see_padding() {
     seen.into_data().assert_approx_eq::<f32>(&short.into_data(), Tolerance::absolute(1e-5));
     let whole = attention.attend(tokens, None).unwrap().narrow(0, 1, 1);
     masked.narrow(0, 1, 1).into_data().assert_approx_eq::<f32>(&whole.into_data(), Tolerance::absolute(1e-5));
+}
+
+#[test]
+fn a_classifier_of_sequences_does_not_see_padding() {
+    let device = Device::flex();
+    let attention = |_| SoftmaxAttentionConfig::new(8, 2).with_causal(false).init(&device);
+    let config = SequenceClassifierConfig::new(5, 4, 3).with_d_model(8);
+    let classifier = config.init(attention, &device).unwrap();
+    let tokens = Tensor::<2, Int>::from_data([[1, 4, 2, 0], [3, 3, 1, 2]], &device);
+    let padded = Tensor::<2, Bool>::from_data([[false, false, true, true], [false; 4]], &device);
+    let logits = classifier.forward(tokens.clone(), Some(padded)).unwrap();
+    assert_eq!(logits.dims(), [2, 3]);
+    let short = classifier.forward(tokens.clone().narrow(0, 0, 1).narrow(1, 0, 2), None).unwrap();
+    let first = logits.clone().narrow(0, 0, 1);
+    first.into_data().assert_approx_eq::<f32>(&short.into_data(), Tolerance::absolute(1e-5));
+    let whole = classifier.forward(tokens.clone(), None).unwrap().narrow(0, 1, 1);
+    logits.narrow(0, 1, 1).into_data().assert_approx_eq::<f32>(&whole.into_data(), Tolerance::absolute(1e-5));
+    let nothing = Tensor::<2, Bool>::from_data([[true; 4]; 2], &device);
+    let logits = classifier.forward(tokens.clone(), Some(nothing)).unwrap();
+    assert!(logits.into_data().iter::<f32>().all(f32::is_finite));
+
+    let long = Tensor::cat(vec![tokens.clone(), tokens], 1);
+    let error = classifier.forward(long, None).unwrap_err();
+    assert_eq!(error, DecoderError::TooLong { length: 8, max_length: 4 });
+    let error = SequenceClassifierConfig::new(5, 4, 0).init(attention, &device).unwrap_err();
+    assert_eq!(error, NetworkError::Zero { what: "n_classes" });
+    let error = SequenceClassifierConfig::new(5, 4, 3).with_dropout(1.0).init(attention, &device).unwrap_err();
+    assert_eq!(error, NetworkError::Dropout(1.0));
 }
 
 #[test]
