@@ -25,10 +25,9 @@ pub(crate) fn kinds(redraw: u64) -> [(&'static str, Layers); 4] {
 pub(crate) fn cells(seeds: Option<u64>) -> Vec<Cell> {
     let mut grid = Grid::new(seeds);
     let training = Training { steps: 1000, batch_size: 8, length: 256, learning_rate: 6e-3, paper: false };
-    let positive = |n_features, redraw| Layers::Performer { kernel: Kernel::Positive, n_features, redraw };
-    // As many as the paper has, for heads of half its width; and what redrawing does.
-    let more = [("positive, 256 features", positive(256, 100)), ("positive, not redrawn", positive(64, 0))];
-    for (name, layers) in kinds(100).into_iter().chain(more) {
+    // As many as the paper has, for heads of half its width.
+    let many = Layers::Performer { kernel: Kernel::Positive, n_features: 256, redraw: 100 };
+    for (name, layers) in kinds(100).into_iter().chain([("positive, 256 features", many)]) {
         let language = Language { text: "tinyshakespeare".into(), layers, sizes: SIZES, training };
         grid.add("language", "tiny Shakespeare", name, 3, &Config::Language(language));
     }
