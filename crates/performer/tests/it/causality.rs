@@ -1,4 +1,5 @@
 use burn::tensor::{Device, Tensor};
+use rekindle_performer::FavorConfig;
 use rekindle_performer::Kernel;
 
 use crate::reference::{self, KERNELS, assert_close, double, favor, random};
@@ -75,4 +76,27 @@ fn gradients_of_earlier_outputs_at_later_tokens_are_zero() {
             assert_eq!(later.abs().max().into_scalar::<f64>(), 0.0, "{kernel:?}");
         }
     }
+}
+
+/// The first token's denominator is then e⁻⁵⁸, in the scale of the second, and its square 0 in f32.
+#[test]
+fn gradients_are_right_where_a_later_key_is_58_nats_larger() {
+    let device = Device::flex().autodiff();
+    let favor =
+        FavorConfig::new(4).with_n_features(1).with_causal(true).with_normalize_inputs(false).init(&device).unwrap();
+    let tensor = |rows: [[f32; 4]; 2]| Tensor::<2>::from_floats(rows, &device).reshape([1, 1, 2, 4]).require_grad();
+    let query = tensor([[0.1, -0.2, 0.3, 0.0], [0.5, 0.1, -0.4, 0.2]]);
+    // s with ω·x - |x|²/2 = -58 for x = (s, 0, 0, 0).
+    let omega = favor.directions().narrow(1, 0, 1).into_scalar::<f32>();
+    let key = tensor([[omega + (omega * omega + 116.0).sqrt(), 0.0, 0.0, 0.0], [0.0; 4]]);
+    let value = tensor([[1.0, 2.0, 3.0, 4.0], [-1.0, 0.5, 2.0, 0.0]]);
+    let output = favor.attend(query.clone(), key.clone(), value.clone(), None).unwrap();
+    // The first token sees itself alone: its output is its value, whatever its query and key.
+    let grads = output.narrow(2, 0, 1).sum().backward();
+    let of = |x: &Tensor<4>| -> Vec<f32> { x.grad(&grads).unwrap().into_data().iter().collect() };
+    for gradient in of(&query).into_iter().chain(of(&key)) {
+        assert!(gradient.abs() < 1e-4, "{gradient}");
+    }
+    let expected = [1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0];
+    assert!(of(&value).iter().zip(expected).all(|(a, e)| (a - e).abs() < 1e-5), "{:?}", of(&value));
 }
