@@ -161,10 +161,13 @@ impl LanguageTrainingConfig {
             let [batch, length, n_tokens] = logits.dims();
             let n = batch * length;
             let loss: Tensor<1> = nats(logits.reshape([n, n_tokens]), targets.reshape([n, 1])).mean();
-            losses.push(loss.clone().into_scalar::<f64>() / std::f64::consts::LN_2);
+            losses.push(loss.clone().inner());
             let grads = GradientsParams::from_grads(loss.backward(), &model);
             model = optimizer.step(self.learning_rate(step), model, grads);
         }
+        // Read at the end: a step does not wait for the device.
+        let nats = Tensor::cat(losses, 0).into_data();
+        let losses = nats.iter::<f64>().map(|loss| loss / std::f64::consts::LN_2).collect();
         Ok(Trained { model, losses })
     }
 

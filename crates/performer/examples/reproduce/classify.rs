@@ -6,7 +6,7 @@ use std::time::Instant;
 use burn::module::Module;
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::optim::{AdamConfig, GradientsParams};
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use rekindle_harness::worker::{Context, Failure, Outcome};
 use rekindle_harness::{Results, named};
 use rekindle_performer::redraw_every;
@@ -85,14 +85,14 @@ impl Classify {
             model = redraw_every(model, self.layers.redraw(), step as u64);
             let Batch { tokens, mask_pad, labels } = train.batch(&indices, device);
             let error = loss.forward(model.forward(tokens, mask_pad)?, labels);
-            losses.push(error.clone().into_scalar::<f64>());
+            losses.push(error.clone().inner());
             let grads = GradientsParams::from_grads(error.backward(), &model);
             // Up in the first twentieth, then down to nothing.
             let done = (step + 1) as f64 / self.steps as f64;
             let rate = self.learning_rate * (20.0 * done).min(1.0) * (1.0 - (done - 0.05).max(0.0) / 0.95);
             model = optimizer.step(rate, model, grads);
         }
-        Ok(Trained { model, losses })
+        Ok(Trained { model, losses: Tensor::cat(losses, 0).into_data().iter().collect() })
     }
 
     fn accuracy(
