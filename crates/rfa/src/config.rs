@@ -150,8 +150,9 @@ pub struct RfaConfig {
     /// [`RfaHeadsConfig::norm_eps`]. Default 1e-3.
     #[config(default = 1e-3)]
     pub norm_eps: f64,
-    /// [`RfaHeadsConfig::eps`]. Default 1e-6.
-    #[config(default = 1e-6)]
+    /// [`RfaHeadsConfig::eps`]. Default 0.01, with which training is steady: denominators near 0 make outputs, and gradients, of any size.
+    /// Less is closer to the estimate; where a gate leaves 1 - g of a token, stay below that.
+    #[config(default = 1e-2)]
     pub eps: f64,
     /// [`RfaHeadsConfig::pool_size`]. Default 200.
     #[config(default = 200)]

@@ -11,7 +11,7 @@ use crate::translator::Method;
 pub(crate) fn cells(seeds: Option<u64>) -> Vec<Cell> {
     let mut grid = Grid::new(seeds);
     for (name, method, stateful) in kinds(32) {
-        let language = language((method, stateful), "tinyshakespeare", 256, 800);
+        let language = language((method, stateful), "tinyshakespeare", 256, 1000);
         grid.add("language", "tiny Shakespeare", name, 3, &Config::Language(language));
     }
     translation(&mut grid);
@@ -67,7 +67,7 @@ fn translation(grid: &mut Grid) {
             expansion: 2,
             dropout: 0.1,
             tied: true,
-            epochs: 4,
+            epochs: 5,
             batch_size: 64,
             learning_rate: 2e-3,
             warm_up: 400,
