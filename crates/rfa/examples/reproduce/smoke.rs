@@ -60,7 +60,7 @@ fn chain(grid: &mut Grid) {
             d_model: 32,
             n_heads: 2,
             n_layers: 2,
-            steps: 200,
+            steps: 160,
             batch_size: 16,
             learning_rate: 3e-3,
         };
