@@ -1,6 +1,5 @@
 //! What is compared: attention of a head, without layers around it.
 
-use burn::tensor::activation::relu;
 use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Device, Tensor};
@@ -8,6 +7,8 @@ use rekindle_harness::worker::Failure;
 use rekindle_rfa::{CausalInput, Kernel, RfaHeads, RfaHeadsConfig};
 use rekindle_shared::attention::{PrefixSums, rows, with_ones};
 use serde::{Deserialize, Serialize};
+
+use crate::elu;
 
 /// A kind of causal attention.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -72,11 +73,8 @@ fn softmax([query, key, value]: [Tensor<4>; 3]) -> Tensor<4> {
 
 fn elu_plus_one([query, key, value]: [Tensor<4>; 3]) -> Result<Tensor<4>, Failure> {
     let shape = value.dims();
-    let features = |x: Tensor<4>| {
-        let x = rows(x);
-        relu(x.clone()) + x.clamp_max(0.0).exp()
-    };
-    let (sums, _) = PrefixSums::new(64)?.forward(features(query), features(key), with_ones(rows(value)), None, None)?;
-    let width = shape[3];
-    Ok((sums.clone().narrow(2, 0, width) / sums.narrow(2, width, 1)).reshape(shape))
+    let features = |x: Tensor<4>| elu::phi(rows(x));
+    let sums = PrefixSums::new(elu::CHUNK)?;
+    let (both, _) = sums.forward(features(query), features(key), with_ones(rows(value)), None, None)?;
+    Ok(elu::quotient(both).reshape(shape))
 }

@@ -8,7 +8,7 @@ use rekindle_rfa::RfaError;
 use rekindle_shared::attention::{PrefixSums, join_heads, mask_by_row, pick_sequences, rows, split_heads, with_ones};
 
 /// Tokens of a chunk, as RFA's default.
-const CHUNK: usize = 64;
+pub(crate) const CHUNK: usize = 64;
 
 /// Queries, keys, values and output.
 #[derive(Module, Debug)]
@@ -77,16 +77,21 @@ impl EluAttention {
     }
 
     fn combine(&self, both: Tensor<3>) -> Tensor<3> {
-        let [n_rows, length, width] = both.dims();
-        let denominator = both.clone().narrow(2, width - 1, 1).clamp_min(1e-6);
-        let heads = both.narrow(2, 0, width - 1) / denominator;
-        let heads = heads.reshape([n_rows / self.n_heads, self.n_heads, length, width - 1]);
+        let heads = quotient(both);
+        let [n_rows, length, width] = heads.dims();
+        let heads = heads.reshape([n_rows / self.n_heads, self.n_heads, length, width]);
         self.layers[3].forward(join_heads(heads))
     }
 }
 
-fn phi(x: Tensor<3>) -> Tensor<3> {
+pub(crate) fn phi(x: Tensor<3>) -> Tensor<3> {
     elu(x, 1.0).add_scalar(1.0)
+}
+
+/// The first columns by the last.
+pub(crate) fn quotient(both: Tensor<3>) -> Tensor<3> {
+    let width = both.dims()[2] - 1;
+    both.clone().narrow(2, 0, width) / both.narrow(2, width, 1).clamp_min(1e-6)
 }
 
 #[cfg(test)]
