@@ -73,11 +73,14 @@ pub enum DatasetError {
         /// The system's reason.
         reason: String,
     },
-    /// A data set of the registry that has no loader here.
-    #[error(
-        "no loader for data set `{0}`: there are mnist, fashion-mnist, cifar-10 and cifar-100; cifar-10-c has `load_cifar_10_c`"
-    )]
-    NoLoader(String),
+    /// A data set of the registry that this loader does not read.
+    #[error("no loader for data set `{name}` here: there are {known}")]
+    NoLoader {
+        /// The data set.
+        name: String,
+        /// Those that it reads, and where others are read.
+        known: &'static str,
+    },
     /// A probability outside of `[0, 1]`.
     #[error("a noise rate is a probability from 0 to 1, got {0}")]
     NoiseRate(f64),
@@ -147,6 +150,10 @@ pub enum DatasetError {
 impl DatasetError {
     pub(crate) fn malformed(file: &Path, offset: u64, reason: impl Into<String>) -> Self {
         Self::Malformed { file: file.into(), offset, reason: reason.into() }
+    }
+
+    pub(crate) fn no_loader(name: &str, known: &'static str) -> Self {
+        Self::NoLoader { name: name.into(), known }
     }
 
     pub(crate) fn read(file: &Path, source: &io::Error) -> Self {

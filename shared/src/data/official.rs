@@ -62,7 +62,10 @@ pub fn load(located: &Located, split: Split) -> Result<LabeledImages, DatasetErr
             counted(read_npz_images(name, &file("imgs"), &file("labels"), 10)?, 10_000)
         }
         "cifar-100" => load_cifar_100(located, split, Cifar100Labels::Fine),
-        other => Err(DatasetError::NoLoader(other.into())),
+        other => Err(DatasetError::no_loader(
+            other,
+            "mnist, fashion-mnist, cifar-10 and cifar-100, and of kmnist-test the test split; cifar-10-c has `load_cifar_10_c`",
+        )),
     }
 }
 

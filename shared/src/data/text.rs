@@ -83,7 +83,7 @@ impl ByteText {
                 bytes.extend(test);
                 Self::parts("text", [0..first, first..second, second..bytes.len()], bytes)
             }
-            other => Err(DatasetError::NoLoader(other.into())),
+            other => Err(DatasetError::no_loader(other, "tinyshakespeare, wikitext-2 and text")),
         }
     }
 

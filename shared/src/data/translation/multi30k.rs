@@ -38,7 +38,7 @@ pub fn load_multi30k(
 ) -> Result<ParallelText, DatasetError> {
     let name = located.dataset().name.as_str();
     if name != "multi30k" {
-        return Err(DatasetError::NoLoader(name.into()));
+        return Err(DatasetError::no_loader(name, "multi30k"));
     }
     let (stem, expected) = match part {
         Multi30kPart::Train => ("train", 29_000),
@@ -111,6 +111,6 @@ mod tests {
         };
         let expected = DatasetError::Size { name: "multi30k".into(), what: "lines", expected: 1_014, found: 1 };
         assert_eq!(load("multi30k"), expected);
-        assert_eq!(load("mnist"), DatasetError::NoLoader("mnist".into()));
+        assert_eq!(load("mnist"), DatasetError::no_loader("mnist", "multi30k"));
     }
 }
