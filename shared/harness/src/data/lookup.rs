@@ -173,7 +173,7 @@ mod tests {
         let error = data.locate("svhn").unwrap_err();
         assert_eq!(error.exit(), crate::Exit::Data);
         let text = error.to_string();
-        let layout = Path::new("svhn").join("test").join("<class>").join("<image>.png").display().to_string();
+        let layout = Path::new("svhn").join("test").join("<class>").join("<file>").display().to_string();
         assert!(text.contains("`svhn` is not downloaded") && text.contains(&layout), "{text}");
         fs::create_dir_all(root.path().join("svhn/test")).unwrap();
         let located = data.locate("svhn").unwrap();
