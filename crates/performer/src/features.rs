@@ -1,5 +1,7 @@
 //! Feature maps, with their exponents kept apart.
 
+use std::ops::Range;
+
 use burn::tensor::Tensor;
 use rekindle_shared::attention::rows;
 
@@ -34,12 +36,17 @@ impl Queries {
         }
     }
 
-    pub(crate) fn slice(&self, start: usize, length: usize) -> Self {
+    pub(crate) fn part(&self, tokens: &Range<usize>) -> Self {
         match self {
-            Self::Log(log) => Self::Log(log.clone().narrow(1, start, length)),
-            Self::Plain(features) => Self::Plain(features.clone().narrow(1, start, length)),
+            Self::Log(log) => Self::Log(part(log, tokens)),
+            Self::Plain(features) => Self::Plain(part(features, tokens)),
         }
     }
+}
+
+/// Some of the tokens of `[rows, length, width]`; all of them as they are, for which autodiff records nothing.
+pub(crate) fn part(x: &Tensor<3>, tokens: &Range<usize>) -> Tensor<3> {
+    if tokens.len() == x.dims()[1] { x.clone() } else { x.clone().narrow(1, tokens.start, tokens.len()) }
 }
 
 impl Favor {

@@ -13,7 +13,7 @@ use burn::tensor::Tensor;
 use rekindle_shared::attention::read_back;
 
 use crate::PerformerError;
-use crate::features::Keys;
+use crate::features::{Keys, part};
 
 /// Nats that the scales may rise within a segment.
 const SPREAD: f64 = 60.0;
@@ -30,32 +30,25 @@ pub(crate) struct Segment {
     pub(crate) scale: Tensor<3>,
 }
 
-/// Segments of at most `length` tokens for keys that come after those of scale `before`; `sums` are read back with the spreads
-/// and have to be finite.
+/// Segments for keys that come after those of scale `before`, one if they do not spread too far; `sums` are read back with the
+/// spread and have to be finite.
 pub(crate) fn segments(
     keys: &Keys,
     masked: bool,
     before: &Tensor<3>,
-    length: usize,
     sums: Vec<(&'static str, Tensor<1>)>,
 ) -> Result<Vec<Segment>, PerformerError> {
     let log = keys.log.clone().inner();
     let n_tokens = log.dims()[1];
-    let (segments, spreads) = scan(&log, masked, 0..n_tokens, before.clone(), length);
+    let (whole, spread) = scan(&log, masked, 0..n_tokens, before.clone());
     if n_tokens == 1 && sums.is_empty() {
-        return Ok(segments);
+        return Ok(vec![whole]);
     }
     let (names, sums): (Vec<_>, Vec<_>) = sums.into_iter().unzip();
-    let spreads = read_back(spreads.into_iter().chain(sums).collect());
-    let (spreads, sums) = spreads.split_at(segments.len());
-    PerformerError::unless_finite(&names, sums)?;
-    let mut before = before.clone();
+    let numbers = read_back(std::iter::once(spread).chain(sums).collect());
+    PerformerError::unless_finite(&names, &numbers[1..])?;
     let mut done = Vec::new();
-    for (segment, &spread) in segments.into_iter().zip(spreads) {
-        let scale = segment.scale.clone();
-        halve(&log, masked, segment, spread, before, &mut done)?;
-        before = scale;
-    }
+    halve(&log, masked, whole, numbers[0], before.clone(), &mut done)?;
     Ok(done)
 }
 
@@ -71,45 +64,31 @@ fn halve(
     if spread.is_nan() {
         return Err(PerformerError::NonFinite("the exponents of keys"));
     }
-    if spread <= SPREAD || segment.tokens.len() == 1 {
+    let Range { start, end } = segment.tokens;
+    if spread <= SPREAD || end - start == 1 {
         done.push(segment);
         return Ok(());
     }
-    let (halves, spreads) = scan(log, masked, segment.tokens.clone(), before.clone(), segment.tokens.len().div_ceil(2));
-    let mut before = before;
-    for (half, spread) in halves.into_iter().zip(read_back(spreads)) {
-        let scale = half.scale.clone();
-        halve(log, masked, half, spread, before, done)?;
-        before = scale;
-    }
-    Ok(())
+    let middle = start + (end - start).div_ceil(2);
+    let (first, first_spread) = scan(log, masked, start..middle, before.clone());
+    let (second, second_spread) = scan(log, masked, middle..end, first.scale.clone());
+    let spreads = read_back(vec![first_spread, second_spread]);
+    let between = first.scale.clone();
+    halve(log, masked, first, spreads[0], before, done)?;
+    halve(log, masked, second, spreads[1], between, done)
 }
 
-/// Pieces of `length` tokens with the scales at their ends and their spreads, each `[1]`.
-fn scan(
-    log: &Tensor<3>,
-    masked: bool,
-    tokens: Range<usize>,
-    before: Tensor<3>,
-    length: usize,
-) -> (Vec<Segment>, Vec<Tensor<1>>) {
-    let mut before = before;
-    let mut segments = Vec::new();
-    let mut spreads = Vec::new();
-    for start in tokens.clone().step_by(length) {
-        let end = (start + length).min(tokens.end);
-        let piece = log.clone().narrow(1, start, end - start);
-        let scale = largest(piece.clone()).ceil().max_pair(before.clone());
-        // The first key, or where it may be masked, the smallest exponent of those that are not.
-        let first = match masked {
-            false => piece.narrow(1, 0, 1),
-            true => piece.clone().mask_fill(piece.lower_elem(UNSEEN), -MASKED).min_dim(1),
-        };
-        spreads.push((scale.clone() - before.max_pair(first)).max());
-        segments.push(Segment { tokens: start..end, scale: scale.clone() });
-        before = scale;
-    }
-    (segments, spreads)
+/// These tokens as a segment with the scale at its end, and its spread, `[1]`.
+fn scan(log: &Tensor<3>, masked: bool, tokens: Range<usize>, before: Tensor<3>) -> (Segment, Tensor<1>) {
+    let piece = part(log, &tokens);
+    let scale = largest(piece.clone()).ceil().max_pair(before.clone());
+    // The first key, or where it may be masked, the smallest exponent of those that are not.
+    let first = match masked {
+        false => piece.narrow(1, 0, 1),
+        true => piece.clone().mask_fill(piece.lower_elem(UNSEEN), -MASKED).min_dim(1),
+    };
+    let spread = (scale.clone() - before.max_pair(first)).max();
+    (Segment { tokens, scale }, spread)
 }
 
 /// The largest of each column, `[rows, 1, width]`. Halves are compared with each other first, at the speed of the CPU's vectors.
