@@ -1,6 +1,6 @@
 //! Attention to the tokens up to each, segment after segment.
 
-use burn::tensor::{Bool, Int, Tensor};
+use burn::tensor::{Bool, Tensor};
 use rekindle_shared::attention::{self, PrefixSums, rows, with_ones};
 
 use crate::gate::Gate;
@@ -12,7 +12,6 @@ use crate::{CausalInput, RfaError, RfaHeads};
 struct Tokens {
     query: Tensor<3>,
     key: Tensor<3>,
-    /// Values and a column of ones.
     values: Tensor<3>,
     gate: Option<Gate>,
     padded: Option<Tensor<2, Bool>>,
@@ -30,22 +29,32 @@ pub(crate) fn attend(
     // Gradients keep everything anyway, and a slice of a tensor costs a gradient of the whole tensor's size.
     let at_once = if tokens.is_tracked() { length } else { prefix_sums.piece(&tokens.query.device()).min(length) };
 
-    let (n_tokens, n_clamped) = state.as_ref().map_or((0, None), |s| (s.n_tokens, Some(s.n_clamped.clone())));
-    let mut sums = state.map(|state| state.sums.sums.cast(tokens.query.dtype()));
-    let mut counts: Vec<Tensor<1, Int>> = n_clamped.into_iter().collect();
+    let (mut n_tokens, mut sums, mut before, mut counts) = (0, None, None, Vec::new());
+    if let Some(state) = state {
+        n_tokens = state.n_tokens;
+        sums = Some(state.sums.sums.cast(tokens.query.dtype()));
+        before = Some(state.weight.cast(tokens.query.dtype()));
+        counts.push(state.n_clamped);
+    }
+    let weights = tokens.gate.as_ref().map(|gate| gate.weights(before));
     let mut outputs = Vec::new();
     for start in (0..length).step_by(at_once) {
-        let piece = tokens.narrow(start, at_once.min(length - start));
+        let size = at_once.min(length - start);
+        let piece = tokens.narrow(start, size);
         let (both, next) = if length == 1 { piece.one(heads, sums) } else { piece.many(heads, prefix_sums, sums)? };
         sums = Some(next);
-        let (output, n) = divide(both, eps);
+        let (output, n) = divide(both, eps, weights.as_ref().map(|weights| weights.clone().narrow(1, start, size)));
         outputs.push(output);
         counts.push(n);
     }
     let output = if outputs.len() == 1 { outputs.remove(0) } else { Tensor::cat(outputs, 1) };
     let sums = sums.ok_or(RfaError::EmptySequence)?;
     let n_clamped = Tensor::cat(counts, 0).sum();
-    let state = RfaState { sums: Sums { sums, batch }, n_tokens: n_tokens + length, n_clamped };
+    let weight = match weights {
+        Some(weights) => weights.narrow(1, length - 1, 1),
+        None => Tensor::ones([batch * n_heads, 1, 1], (&sums.device(), sums.dtype())).inner(),
+    };
+    let state = RfaState { sums: Sums { sums, batch }, weight, n_tokens: n_tokens + length, n_clamped };
     Ok((output.reshape([batch, n_heads, length, d_value]).cast(dtype), state))
 }
 
@@ -54,11 +63,17 @@ impl Tokens {
         let [batch, heads, length, _] = input.value.dims();
         let query = rows(input.query);
         let dtype = query.dtype();
-        let gate = input.gate.map(|logits| Gate::new(logits.cast(dtype).reshape([batch * heads, length])));
         let padded = input
             .mask_pad
             .map(|mask| mask.unsqueeze_dim::<3>(1).expand([batch, heads, length]).reshape([batch * heads, length]));
-        Self { query, key: rows(input.key), values: with_ones(rows(input.value)), gate, padded }
+        let gate = input.gate.map(|logits| {
+            let gate = Gate::new(logits.cast(dtype).reshape([batch * heads, length]));
+            match &padded {
+                Some(padded) => gate.pass(padded.clone()),
+                None => gate,
+            }
+        });
+        Self { query, key: rows(input.key), values: rows(input.value), gate, padded }
     }
 
     fn is_tracked(&self) -> bool {
@@ -81,22 +96,19 @@ impl Tokens {
         }
     }
 
-    /// What goes into the sums: values with their weights, and ln g. A padded token writes nothing and keeps all.
+    /// What goes into the sums: values and a column of ones with their weights, and ln g. A padded token writes nothing, even if it is NaN.
     ///
     /// Weights are those of keys; values have fewer columns than keys have features.
     fn weighted(&self) -> (Tensor<3>, Option<Tensor<2>>) {
-        let mut values = self.values.clone();
-        let mut log_keep = None;
+        let mut values = with_ones(self.values.clone());
         if let Some(gate) = &self.gate {
             values = values * gate.write.clone().unsqueeze_dim::<3>(2);
-            log_keep = Some(gate.log_keep.clone());
         }
         if let Some(padded) = &self.padded {
             let shape = values.dims();
             values = values.mask_fill(padded.clone().unsqueeze_dim::<3>(2).expand(shape), 0.0);
-            log_keep = log_keep.map(|log_keep| log_keep.mask_fill(padded.clone(), 0.0));
         }
-        (values, log_keep)
+        (values, self.gate.as_ref().map(|gate| gate.log_keep.clone()))
     }
 
     fn many(

@@ -47,7 +47,8 @@ pub struct RfaHeadsConfig {
     /// What is added to those lengths. Default 1e-3, as in the authors' code; a vector of zeros stays one, also with 0.
     #[config(default = 1e-3)]
     pub norm_eps: f64,
-    /// Denominators that are closer to 0 are set to this, their sign kept. Default 1e-6.
+    /// Denominators that are closer to 0 are set to this, their sign kept; where a gate leaves less than 1 of all tokens' weights
+    /// together, to this times their sum. Default 1e-6.
     #[config(default = 1e-6)]
     pub eps: f64,
     /// Matrices that the heads pick theirs from. Default 200.
@@ -150,10 +151,10 @@ pub struct RfaConfig {
     /// [`RfaHeadsConfig::norm_eps`]. Default 1e-3.
     #[config(default = 1e-3)]
     pub norm_eps: f64,
-    /// [`RfaHeadsConfig::eps`]. Default 0.01, with which training is steady: denominators near 0 make outputs, and gradients, of any size.
-    /// Less is closer to the estimate; where a gate leaves 1 - g of a token, stay below that.
-    #[config(default = 1e-2)]
-    pub eps: f64,
+    /// [`RfaHeadsConfig::eps`]. Default 0.1 for Gaussian features, about the noise of one score, and 0.01 for arc-cosine ones, which have no sign:
+    /// denominators near 0 make outputs, and gradients, of any size. Less is closer to the estimate.
+    #[config(default = "None")]
+    pub eps: Option<f64>,
     /// [`RfaHeadsConfig::pool_size`]. Default 200.
     #[config(default = 200)]
     pub pool_size: usize,
@@ -207,6 +208,10 @@ impl RfaConfig {
         if !self.gate_bias_init.is_finite() {
             return Err(RfaError::InvalidGateBias(self.gate_bias_init));
         }
+        let steady = match self.kernel {
+            Kernel::Gaussian => 0.1,
+            Kernel::ArcCos => 0.01,
+        };
         Ok(RfaHeadsConfig::new(n_heads, d_model / n_heads)
             .with_n_features(self.n_features)
             .with_kernel(self.kernel)
@@ -215,7 +220,7 @@ impl RfaConfig {
             .with_tau(self.tau)
             .with_normalize_qk(self.normalize_qk)
             .with_norm_eps(self.norm_eps)
-            .with_eps(self.eps)
+            .with_eps(self.eps.unwrap_or(steady))
             .with_pool_size(self.pool_size)
             .with_resample_every(self.resample_every)
             .with_chunk(self.chunk)

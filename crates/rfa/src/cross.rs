@@ -29,7 +29,7 @@ pub(crate) fn decode(heads: &RfaHeads, query: Tensor<4>, state: &CrossState) -> 
     let ([batch, n_heads, n_queries, _], dtype) = (query.dims(), query.dtype());
     let query = heads.phi(rows(query));
     let sums = state.sums.sums.clone().cast(query.dtype());
-    let (output, n_clamped) = divide(query.matmul(sums), heads.config().eps);
+    let (output, n_clamped) = divide(query.matmul(sums), heads.config().eps, None);
     let d_value = output.dims()[2];
     (output.reshape([batch, n_heads, n_queries, d_value]).cast(dtype), n_clamped)
 }

@@ -1,6 +1,6 @@
 //! The forget gate g = sigmoid(logit): of the state g is kept, of the token 1 - g is added (Eq. 7).
 
-use burn::tensor::{Tensor, activation};
+use burn::tensor::{Bool, Tensor, activation};
 
 /// Below this g is nothing in f32, and sums of logarithms would lose digits by it.
 const LEAST_LOG: f64 = -30.0;
@@ -23,6 +23,26 @@ impl Gate {
             log_keep: activation::log_sigmoid(logits.clone()).clamp_min(LEAST_LOG),
             write: activation::sigmoid(logits.neg()),
         }
+    }
+
+    /// Padded tokens keep all and write nothing.
+    pub(crate) fn pass(self, padded: Tensor<2, Bool>) -> Self {
+        Self { log_keep: self.log_keep.mask_fill(padded.clone(), 0.0), write: self.write.mask_fill(padded, 0.0) }
+    }
+
+    /// The weight of all tokens up to each together, mₜ = gₜ mₜ₋₁ + 1 - gₜ, so that 1 - mₜ is what is left of nothing. Without gradient.
+    ///
+    /// # Shapes
+    ///
+    /// - `before`: `[rows, 1, 1]`, the weight of those before the first; 0 if none is given
+    /// - output: `[rows, length, 1]`
+    pub(crate) fn weights(&self, before: Option<Tensor<3>>) -> Tensor<3> {
+        let left = self.log_keep.clone().inner().cumsum(1).exp().unsqueeze_dim::<3>(2);
+        let left = match before {
+            Some(before) => left * (before.neg() + 1.0),
+            None => left,
+        };
+        left.neg() + 1.0
     }
 
     pub(crate) fn narrow(&self, start: usize, length: usize) -> Self {
@@ -54,5 +74,26 @@ mod tests {
         }
         let gradients = host(logits.grad(&(gate.log_keep + gate.write).sum().backward()).unwrap());
         assert!(gradients.iter().all(|gradient| gradient.is_finite()), "{gradients:?}");
+    }
+    #[test]
+    fn weights_follow_the_gates_and_padding_leaves_them() {
+        let device = Device::flex();
+        let logits = Tensor::<2>::from_floats([[2.0, -1.0, 30.0, 0.5, 3.0]], &device);
+        let padded = Tensor::<1, Bool>::from_data([false, false, false, true, false], &device);
+        let gate = Gate::new(logits.clone()).pass(padded.unsqueeze());
+        for start in [0.0, 0.25] {
+            let mut weight = start;
+            let expected = [2.0_f64, -1.0, 30.0, f64::INFINITY, 3.0].map(|logit| {
+                let keep = 1.0 / (1.0 + (-logit).exp());
+                weight = keep * weight + (1.0 - keep);
+                weight
+            });
+            let before = (start > 0.0).then(|| Tensor::full([1, 1, 1], start, &device));
+            let weights: Vec<f64> = gate.weights(before).into_data().iter::<f64>().collect();
+            assert!(
+                weights.iter().zip(expected).all(|(w, e)| (w - e).abs() < 1e-6),
+                "{weights:?} are not {expected:?}"
+            );
+        }
     }
 }

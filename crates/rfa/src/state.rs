@@ -13,6 +13,8 @@ use crate::RfaError;
 #[derive(Debug, Clone)]
 pub struct RfaState {
     pub(crate) sums: Sums,
+    /// Σ wᵢ with a gate, 1 without: `[rows, 1, 1]`, without gradient. The least denominators are in proportion to it.
+    pub(crate) weight: Tensor<3>,
     pub(crate) n_tokens: usize,
     /// `[1]`
     pub(crate) n_clamped: Tensor<1, Int>,
@@ -32,9 +34,9 @@ pub(crate) struct Sums {
     pub(crate) batch: usize,
 }
 
-/// Layout: these eight bytes; batch, heads, features, d_value, number of tokens, number of set denominators; then the sums as
-/// f32, with the length of their bytes before them. Other numbers are u64, all little-endian.
-const MAGIC: &[u8; 8] = b"RKRFA\x00\x00\x01";
+/// Layout: these eight bytes; batch, heads, features, d_value, number of tokens, number of set denominators; then the sums and the
+/// weights as f32, each with the length of their bytes before them. Other numbers are u64, all little-endian.
+const MAGIC: &[u8; 8] = b"RKRFA\x00\x00\x02";
 
 impl RfaState {
     /// Tokens seen, padding among them.
@@ -79,7 +81,9 @@ impl RfaState {
     ///
     /// No index, or one of no sequence.
     pub fn reorder(&self, indices: &[usize]) -> Result<Self, RfaError> {
-        Ok(Self { sums: self.sums.reorder(indices)?, ..self.clone() })
+        let sums = self.sums.reorder(indices)?;
+        let weight = pick_sequences(self.weight.clone(), self.sums.batch, indices);
+        Ok(Self { sums, weight, ..self.clone() })
     }
 
     /// The state as bytes.
@@ -90,6 +94,7 @@ impl RfaState {
             bytes.extend((number as u64).to_le_bytes());
         }
         state::push_tensor(&mut bytes, &self.sums.sums);
+        state::push_tensor(&mut bytes, &self.weight);
         bytes
     }
 
@@ -109,14 +114,15 @@ impl RfaState {
         let [batch, heads, features, d_value, n_tokens, n_clamped] = numbers;
         let sizes = batch.checked_mul(heads).zip(d_value.checked_add(1).filter(|_| d_value > 0));
         let sums = sizes.and_then(|(rows, width)| fields.tensor([rows, features, width], device));
-        let sums = sums.ok_or_else(|| refuse("its numbers do not fit its shape"))?;
+        let weight = sizes.and_then(|(rows, _)| fields.tensor([rows, 1, 1], device));
+        let (sums, weight) = sums.zip(weight).ok_or_else(|| refuse("its numbers do not fit its shape"))?;
         if !fields.rest().is_empty() {
             return Err(refuse("it is longer than its numbers"));
         }
         let n_clamped =
             i32::try_from(n_clamped).map_err(|_| refuse("it counts more denominators than there can be"))?;
         let n_clamped = Tensor::<1, Int>::from_data(TensorData::from([n_clamped]), device).inner();
-        Ok(Self { sums: Sums { sums, batch }, n_tokens, n_clamped })
+        Ok(Self { sums: Sums { sums, batch }, weight: weight.inner(), n_tokens, n_clamped })
     }
 
     /// Writes [`to_bytes`](Self::to_bytes) to a file, which is replaced as a whole.

@@ -56,6 +56,7 @@ fn translation(grid: &mut Grid) {
         ("RFA", rfa(Kernel::Gaussian, false)),
         ("RFA, arc-cosine", rfa(Kernel::ArcCos, false)),
         ("RFA-Gate", rfa(Kernel::Gaussian, true)),
+        ("RFA-Gate, arc-cosine", rfa(Kernel::ArcCos, true)),
     ] {
         let translation = Translation {
             method,
@@ -72,6 +73,7 @@ fn translation(grid: &mut Grid) {
             learning_rate: 2e-3,
             warm_up: 400,
             label_smoothing: 0.1,
+            clip: 0.5,
         };
         grid.add("translation", "Multi30k, de-en", name, 1, &Config::Translation(translation));
         for batch_size in [1, 100] {

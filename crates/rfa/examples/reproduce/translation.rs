@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use burn::grad_clipping::GradientClippingConfig;
 use burn::module::Module;
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::activation::log_softmax;
@@ -49,6 +50,8 @@ pub(crate) struct Translation {
     pub(crate) learning_rate: f64,
     pub(crate) warm_up: usize,
     pub(crate) label_smoothing: f64,
+    /// Largest norm of a parameter's gradient.
+    pub(crate) clip: f32,
 }
 
 impl Translation {
@@ -90,7 +93,8 @@ impl Translation {
     fn learn(&self, corpus: &Corpus, seed: u64, context: &Context, device: &Device) -> Result<Results, Failure> {
         let streams = Streams::new(seed);
         let mut model = self.build(corpus, streams, device)?;
-        let mut optimizer = AdamConfig::new().with_beta_2(0.98).with_epsilon(1e-9).init();
+        let clip = Some(GradientClippingConfig::Norm(self.clip));
+        let mut optimizer = AdamConfig::new().with_beta_2(0.98).with_epsilon(1e-9).with_grad_clipping(clip).init();
         let mut order = streams.stream(Stream::Batches);
         let lengths: Vec<_> = corpus.train.iter().map(Pair::length).collect();
         let n_steps = self.epochs * corpus.train.len().div_ceil(self.batch_size);
@@ -263,6 +267,7 @@ mod tests {
             learning_rate: 1e-2,
             warm_up: 10,
             label_smoothing: 0.1,
+            clip: 0.5,
         }
     }
 

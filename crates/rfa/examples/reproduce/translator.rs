@@ -96,6 +96,7 @@ pub(crate) enum Causal {
 }
 
 /// What it keeps.
+#[expect(clippy::large_enum_variant, reason = "one value a layer")]
 #[derive(Debug, Clone)]
 pub(crate) enum CausalState {
     Softmax(KeyValues),

@@ -2,7 +2,7 @@ use burn::tensor::{Device, Tensor, Tolerance};
 use rekindle_rfa::{CausalInput, Kernel};
 
 use crate::attention::LENGTHS;
-use crate::reference::{self, KERNELS, Weights, assert_close, heads, host, inputs, random};
+use crate::reference::{self, KERNELS, Weights, assert_close, config, heads, host, inputs, random};
 
 fn gated(kernel: Kernel, chunk: usize, inputs: &[Tensor<4>; 3], logits: Tensor<3>) -> Tensor<4> {
     let [query, key, value] = inputs.clone();
@@ -79,5 +79,22 @@ fn an_open_gate_is_no_gate() {
         // 1 - g = 3e-5, well above ε.
         let output = gated(kernel, 16, &inputs, Tensor::full([1, 1, 100], 10.4, &device));
         assert_close(&output, &expected, 2e-2, &format!("{kernel:?}"));
+    }
+}
+
+/// The least denominator is in proportion to what was written: a first token is seen as it is, however little of it is.
+#[test]
+fn an_open_gate_shrinks_no_first_token() {
+    let device = Device::flex();
+    for kernel in KERNELS {
+        let heads = config(kernel, 1).with_eps(0.1).init(&device).unwrap();
+        // 1 - g from 0.88 to 4.5e-5.
+        for logit in [-2.0, 2.0, 10.0] {
+            let [_, key, value] = inputs(1, &device);
+            let input = CausalInput::new(key.clone(), key, value.clone()).gate(Tensor::full([1, 1, 1], logit, &device));
+            let (output, state) = heads.causal(input, None).unwrap();
+            assert_eq!(state.n_clamped(), 0, "{kernel:?}, {logit}");
+            output.into_data().assert_approx_eq::<f32>(&value.into_data(), Tolerance::absolute(1e-4));
+        }
     }
 }

@@ -1,7 +1,7 @@
 use burn::tensor::{Device, Int, Tensor, Tolerance};
 use rekindle_rfa::{CausalInput, Kernel, RfaError, RfaHeads, RfaState};
 
-use crate::reference::{KERNELS, heads, host, mask, random};
+use crate::reference::{KERNELS, config, heads, host, mask, random};
 
 /// Queries, keys and values `[batch, 2, length, 4]`, and gates.
 struct Tokens([Tensor<4>; 3], Tensor<3>);
@@ -43,6 +43,27 @@ fn segments_with_the_state_carried_give_the_whole() {
         assert!(same(host(&state.s()), host(&last.s())) && same(host(&state.z()), host(&last.z())));
         assert_eq!((state.s().dims(), state.z().dims()), ([2, 2, heads.n_features(), 4], [2, 2, heads.n_features()]));
     }
+}
+
+/// Denominators that are set, to a bound that grows with the weight of what was seen.
+#[test]
+fn the_weight_of_what_was_seen_is_carried_too() {
+    let device = Device::flex();
+    let heads = config(Kernel::Gaussian, 2).with_n_features(2).with_tau(0.3).with_eps(0.3).init(&device).unwrap();
+    let tokens = Tokens::new(2, 60, &device);
+    let (whole, last) = heads.causal(tokens.narrow(0, 60), None).unwrap();
+    let n_clamped = last.n_clamped();
+    assert!((10..200).contains(&n_clamped), "{n_clamped}");
+    let (mut state, mut outputs) = (None, Vec::new());
+    for (start, length) in [(0, 1), (1, 2), (3, 1), (4, 56)] {
+        let (output, next) = heads.causal(tokens.narrow(start, length), state).unwrap();
+        let saved = RfaState::from_bytes(&next.to_bytes(), &device).unwrap();
+        state = Some(saved.reorder(&[1, 0]).unwrap().reorder(&[1, 0]).unwrap());
+        outputs.push(output);
+    }
+    assert_eq!(state.unwrap().n_clamped(), n_clamped);
+    let (segments, whole) = (Tensor::cat(outputs, 2).into_data(), whole.into_data());
+    segments.assert_approx_eq::<f32>(&whole, Tolerance::absolute(1e-4));
 }
 
 #[test]
