@@ -1,9 +1,10 @@
 //! Attention to the tokens up to each, segment after segment.
 
 use burn::tensor::{Bool, Tensor};
-use rekindle_shared::attention::{self, PrefixSums, rows, with_ones};
+use rekindle_shared::attention::{self, PrefixSums, mask_by_row, rows, with_ones};
 
 use crate::gate::Gate;
+use crate::noise;
 use crate::quotient::divide;
 use crate::state::{RfaState, Sums};
 use crate::{CausalInput, RfaError, RfaHeads};
@@ -14,7 +15,8 @@ struct Tokens {
     key: Tensor<3>,
     values: Tensor<3>,
     gate: Option<Gate>,
-    padded: Option<Tensor<2, Bool>>,
+    /// `[rows, length, 1]`
+    padded: Option<Tensor<3, Bool>>,
 }
 
 /// The outputs and the state behind them; shapes as [`RfaHeads::causal`] has checked them.
@@ -33,28 +35,25 @@ pub(crate) fn attend(
     if let Some(state) = state {
         n_tokens = state.n_tokens;
         sums = Some(state.sums.sums.cast(tokens.query.dtype()));
-        before = Some(state.weight.cast(tokens.query.dtype()));
+        before = Some(state.sums.noise.cast(tokens.query.dtype()));
         counts.push(state.n_clamped);
     }
-    let weights = tokens.gate.as_ref().map(|gate| gate.weights(before));
+    let noise = noise::up_to_each(&tokens.query, tokens.gate.as_ref(), tokens.padded.as_ref(), before);
     let mut outputs = Vec::new();
     for start in (0..length).step_by(at_once) {
         let size = at_once.min(length - start);
         let piece = tokens.narrow(start, size);
         let (both, next) = if length == 1 { piece.one(heads, sums) } else { piece.many(heads, prefix_sums, sums)? };
         sums = Some(next);
-        let (output, n) = divide(both, eps, weights.as_ref().map(|weights| weights.clone().narrow(1, start, size)));
+        let (output, n) = divide(both, noise.clone().narrow(1, start, size).mul_scalar(eps));
         outputs.push(output);
         counts.push(n);
     }
     let output = if outputs.len() == 1 { outputs.remove(0) } else { Tensor::cat(outputs, 1) };
     let sums = sums.ok_or(RfaError::EmptySequence)?;
     let n_clamped = Tensor::cat(counts, 0).sum();
-    let weight = match weights {
-        Some(weights) => weights.narrow(1, length - 1, 1),
-        None => Tensor::ones([batch * n_heads, 1, 1], (&sums.device(), sums.dtype())).inner(),
-    };
-    let state = RfaState { sums: Sums { sums, batch }, weight, n_tokens: n_tokens + length, n_clamped };
+    let sums = Sums { sums, noise: noise.narrow(1, length - 1, 1), batch };
+    let state = RfaState { sums, n_tokens: n_tokens + length, n_clamped };
     Ok((output.reshape([batch, n_heads, length, d_value]).cast(dtype), state))
 }
 
@@ -63,13 +62,11 @@ impl Tokens {
         let [batch, heads, length, _] = input.value.dims();
         let query = rows(input.query);
         let dtype = query.dtype();
-        let padded = input
-            .mask_pad
-            .map(|mask| mask.unsqueeze_dim::<3>(1).expand([batch, heads, length]).reshape([batch * heads, length]));
+        let padded = input.mask_pad.map(|mask| mask_by_row(mask, heads, [batch * heads, length, 1]));
         let gate = input.gate.map(|logits| {
             let gate = Gate::new(logits.cast(dtype).reshape([batch * heads, length]));
             match &padded {
-                Some(padded) => gate.pass(padded.clone()),
+                Some(padded) => gate.pass(padded.clone().squeeze_dim::<2>(2)),
                 None => gate,
             }
         });
@@ -106,7 +103,7 @@ impl Tokens {
         }
         if let Some(padded) = &self.padded {
             let shape = values.dims();
-            values = values.mask_fill(padded.clone().unsqueeze_dim::<3>(2).expand(shape), 0.0);
+            values = values.mask_fill(padded.clone().expand(shape), 0.0);
         }
         (values, self.gate.as_ref().map(|gate| gate.log_keep.clone()))
     }

@@ -47,8 +47,8 @@ pub struct RfaHeadsConfig {
     /// What is added to those lengths. Default 1e-3, as in the authors' code; a vector of zeros stays one, also with 0.
     #[config(default = 1e-3)]
     pub norm_eps: f64,
-    /// Denominators that are closer to 0 are set to this, their sign kept; where a gate leaves less than 1 of all tokens' weights
-    /// together, to this times their sum. Default 1e-6.
+    /// Denominators of n tokens that are closer to 0 than this times √n, as which the noise of their scores grows, are set to that,
+    /// their sign kept; with a gate, this times the sum of the tokens' weights. Default 1e-6.
     #[config(default = 1e-6)]
     pub eps: f64,
     /// Matrices that the heads pick theirs from. Default 200.
@@ -151,8 +151,8 @@ pub struct RfaConfig {
     /// [`RfaHeadsConfig::norm_eps`]. Default 1e-3.
     #[config(default = 1e-3)]
     pub norm_eps: f64,
-    /// [`RfaHeadsConfig::eps`]. Default 0.1 for Gaussian features, about the noise of one score, and 0.01 for arc-cosine ones, which have no sign:
-    /// denominators near 0 make outputs, and gradients, of any size. Less is closer to the estimate.
+    /// [`RfaHeadsConfig::eps`]. Default 0.1 for Gaussian features, about the noise of one score of 64 directions, and 0.01 for
+    /// arc-cosine ones, which are not negative: denominators near 0 make outputs, and gradients, of any size. Less is closer to the estimate.
     #[config(default = "None")]
     pub eps: Option<f64>,
     /// [`RfaHeadsConfig::pool_size`]. Default 200.

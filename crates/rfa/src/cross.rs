@@ -3,6 +3,7 @@
 use burn::tensor::{Bool, Int, Tensor};
 use rekindle_shared::attention::{mask_by_row, rows, with_ones};
 
+use crate::noise;
 use crate::quotient::divide;
 use crate::state::Sums;
 use crate::{CrossState, RfaHeads};
@@ -14,14 +15,16 @@ pub(crate) fn encode(
     value: Tensor<4>,
     mask_pad: Option<Tensor<2, Bool>>,
 ) -> CrossState {
-    let [batch, n_heads, ..] = key.dims();
+    let [batch, n_heads, n_keys, _] = key.dims();
     let mut values = with_ones(rows(value));
-    if let Some(mask) = mask_pad {
+    let padded = mask_pad.map(|mask| mask_by_row(mask, n_heads, [batch * n_heads, n_keys, 1]));
+    let noise = noise::of_all(&values, padded.as_ref());
+    if let Some(padded) = padded {
         let shape = values.dims();
-        values = values.mask_fill(mask_by_row(mask, n_heads, shape), 0.0);
+        values = values.mask_fill(padded.expand(shape), 0.0);
     }
     let sums = heads.phi(rows(key)).transpose().matmul(values);
-    CrossState { sums: Sums { sums, batch } }
+    CrossState { sums: Sums { sums, noise, batch } }
 }
 
 /// The outputs, and how many denominators were kept away from 0; shapes as [`RfaHeads::decode`] has checked them.
@@ -29,7 +32,8 @@ pub(crate) fn decode(heads: &RfaHeads, query: Tensor<4>, state: &CrossState) -> 
     let ([batch, n_heads, n_queries, _], dtype) = (query.dims(), query.dtype());
     let query = heads.phi(rows(query));
     let sums = state.sums.sums.clone().cast(query.dtype());
-    let (output, n_clamped) = divide(query.matmul(sums), heads.config().eps, None);
+    let least = state.sums.noise.clone().cast(query.dtype()).mul_scalar(heads.config().eps);
+    let (output, n_clamped) = divide(query.matmul(sums), least);
     let d_value = output.dims()[2];
     (output.reshape([batch, n_heads, n_queries, d_value]).cast(dtype), n_clamped)
 }

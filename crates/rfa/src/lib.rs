@@ -11,6 +11,7 @@ mod features;
 mod gate;
 mod heads;
 mod multi_head;
+mod noise;
 mod projections;
 mod quotient;
 mod state;

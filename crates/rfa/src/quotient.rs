@@ -2,32 +2,24 @@
 
 use burn::tensor::{Int, Tensor};
 
-/// The first columns by the last, which is kept away from 0 by `eps` times the weight of what was seen, on its side; and how
-/// many were kept.
+/// The first columns by the last, which is kept `least` away from 0, on its side; and how many were kept from it.
 ///
-/// A weight of 1 is that of one token without a gate, and of all together with one. Where the last column is exactly 0 nothing was seen, or nothing with a feature in common: the output is 0, and it is not
+/// Where the last column is exactly 0 nothing was seen, or nothing with a feature in common: the output is 0, and it is not
 /// counted. No gradient goes through a denominator that was set.
 ///
 /// # Shapes
 ///
 /// - `sums`: `[rows, length, width + 1]`
-/// - `weight`: `[rows, length, 1]`; 1 if none is given
+/// - `least`: `[rows, length, 1]` or `[rows, 1, 1]`, without gradient
 /// - output: `[rows, length, width]` and `[1]`
-pub(crate) fn divide(sums: Tensor<3>, eps: f64, weight: Option<Tensor<3>>) -> (Tensor<3>, Tensor<1, Int>) {
+pub(crate) fn divide(sums: Tensor<3>, least: Tensor<3>) -> (Tensor<3>, Tensor<1, Int>) {
     let width = sums.dims()[2] - 1;
     let denominator = sums.clone().narrow(2, width, 1);
     let seen = denominator.clone().inner();
     let nothing = seen.clone().equal_elem(0.0);
-    let (size, sign) = (seen.clone().abs(), seen.sign());
-    let (small, set) = match weight {
-        None => (size.lower_elem(eps), sign.mul_scalar(eps)),
-        Some(weight) => {
-            let least = weight.mul_scalar(eps);
-            (size.lower(least.clone()), sign * least)
-        }
-    };
-    let small = small.bool_and(nothing.clone().bool_not());
-    let set = set.mask_fill(small.clone().bool_not(), 0.0).mask_fill(nothing.clone(), 1.0);
+    let least = least.expand(seen.dims());
+    let small = seen.clone().abs().lower(least.clone()).bool_and(nothing.clone().bool_not());
+    let set = (seen.sign() * least).mask_fill(small.clone().bool_not(), 0.0).mask_fill(nothing.clone(), 1.0);
     let denominator = denominator.mask_fill(small.clone().bool_or(nothing), 0.0) + set;
     (sums.narrow(2, 0, width) / denominator, small.int().sum())
 }
@@ -42,7 +34,8 @@ mod tests {
     fn a_small_denominator_keeps_its_sign_and_is_counted() {
         let device = Device::flex();
         let sums = [[6.0, 2.0], [6.0, 0.1], [6.0, -0.1], [0.0, 0.0], [6.0, -0.5], [6.0, -3.0]];
-        let (output, n) = divide(Tensor::<2>::from_floats(sums, &device).unsqueeze(), 0.5, None);
+        let (output, n) =
+            divide(Tensor::<2>::from_floats(sums, &device).unsqueeze(), Tensor::full([1, 1, 1], 0.5, &Device::flex()));
         let values: Vec<f32> = output.into_data().iter().collect();
         assert_eq!(values, [3.0, 12.0, -12.0, 0.0, -12.0, -2.0]);
         assert_eq!(n.into_scalar::<i64>(), 2);
@@ -52,7 +45,7 @@ mod tests {
     fn gradients_go_through_numerators_alone_where_the_denominator_was_set() {
         let device = Device::flex().autodiff();
         let sums = Tensor::<2>::from_floats([[6.0, 2.0], [6.0, 0.1], [0.0, 0.0]], &device).require_grad();
-        let (output, _) = divide(sums.clone().unsqueeze(), 0.5, None);
+        let (output, _) = divide(sums.clone().unsqueeze(), Tensor::full([1, 1, 1], 0.5, &Device::flex()));
         let gradients: Vec<f32> = sums.grad(&output.sum().backward()).unwrap().into_data().iter().collect();
         assert_eq!(gradients, [0.5, -1.5, 2.0, 0.0, 1.0, 0.0]);
     }

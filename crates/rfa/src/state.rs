@@ -13,8 +13,6 @@ use crate::RfaError;
 #[derive(Debug, Clone)]
 pub struct RfaState {
     pub(crate) sums: Sums,
-    /// Σ wᵢ with a gate, 1 without: `[rows, 1, 1]`, without gradient. The least denominators are in proportion to it.
-    pub(crate) weight: Tensor<3>,
     pub(crate) n_tokens: usize,
     /// `[1]`
     pub(crate) n_clamped: Tensor<1, Int>,
@@ -31,11 +29,13 @@ pub struct CrossState {
 pub(crate) struct Sums {
     /// `[rows, features, d_value + 1]`
     pub(crate) sums: Tensor<3>,
+    /// That of their denominators, see [`noise`](crate::noise): `[rows, 1, 1]`, without gradient.
+    pub(crate) noise: Tensor<3>,
     pub(crate) batch: usize,
 }
 
-/// Layout: these eight bytes; batch, heads, features, d_value, number of tokens, number of set denominators; then the sums and the
-/// weights as f32, each with the length of their bytes before them. Other numbers are u64, all little-endian.
+/// Layout: these eight bytes; batch, heads, features, d_value, number of tokens, number of set denominators; then the sums and
+/// their noise as f32, each with the length of their bytes before them. Other numbers are u64, all little-endian.
 const MAGIC: &[u8; 8] = b"RKRFA\x00\x00\x02";
 
 impl RfaState {
@@ -81,9 +81,7 @@ impl RfaState {
     ///
     /// No index, or one of no sequence.
     pub fn reorder(&self, indices: &[usize]) -> Result<Self, RfaError> {
-        let sums = self.sums.reorder(indices)?;
-        let weight = pick_sequences(self.weight.clone(), self.sums.batch, indices);
-        Ok(Self { sums, weight, ..self.clone() })
+        Ok(Self { sums: self.sums.reorder(indices)?, ..self.clone() })
     }
 
     /// The state as bytes.
@@ -94,7 +92,7 @@ impl RfaState {
             bytes.extend((number as u64).to_le_bytes());
         }
         state::push_tensor(&mut bytes, &self.sums.sums);
-        state::push_tensor(&mut bytes, &self.weight);
+        state::push_tensor(&mut bytes, &self.sums.noise);
         bytes
     }
 
@@ -114,15 +112,15 @@ impl RfaState {
         let [batch, heads, features, d_value, n_tokens, n_clamped] = numbers;
         let sizes = batch.checked_mul(heads).zip(d_value.checked_add(1).filter(|_| d_value > 0));
         let sums = sizes.and_then(|(rows, width)| fields.tensor([rows, features, width], device));
-        let weight = sizes.and_then(|(rows, _)| fields.tensor([rows, 1, 1], device));
-        let (sums, weight) = sums.zip(weight).ok_or_else(|| refuse("its numbers do not fit its shape"))?;
+        let noise = sizes.and_then(|(rows, _)| fields.tensor([rows, 1, 1], device));
+        let (sums, noise) = sums.zip(noise).ok_or_else(|| refuse("its numbers do not fit its shape"))?;
         if !fields.rest().is_empty() {
             return Err(refuse("it is longer than its numbers"));
         }
         let n_clamped =
             i32::try_from(n_clamped).map_err(|_| refuse("it counts more denominators than there can be"))?;
         let n_clamped = Tensor::<1, Int>::from_data(TensorData::from([n_clamped]), device).inner();
-        Ok(Self { sums: Sums { sums, batch }, weight: weight.inner(), n_tokens, n_clamped })
+        Ok(Self { sums: Sums { sums, noise: noise.inner(), batch }, n_tokens, n_clamped })
     }
 
     /// Writes [`to_bytes`](Self::to_bytes) to a file, which is replaced as a whole.
@@ -201,7 +199,8 @@ impl Sums {
         if let Some(&index) = indices.iter().find(|&&index| index >= self.batch) {
             return Err(RfaError::NoSuchSequence { index, batch: self.batch });
         }
-        Ok(Self { sums: pick_sequences(self.sums.clone(), self.batch, indices), batch: indices.len() })
+        let [sums, noise] = [&self.sums, &self.noise].map(|x| pick_sequences(x.clone(), self.batch, indices));
+        Ok(Self { sums, noise, batch: indices.len() })
     }
 
     /// Against batch, heads, features and d_value.

@@ -209,7 +209,7 @@ fn denominators_near_zero_are_set_and_counted() {
         let source = heads.encode(key, value, None).unwrap();
         (state.n_clamped(), heads.decode_counted(query, &source).unwrap().1)
     };
-    let (causal, cross) = narrow(1.0);
+    let (causal, cross) = narrow(0.3);
     assert!((20..200).contains(&causal) && (1..200).contains(&cross), "{causal} {cross}");
     assert_eq!(narrow(0.0), (0, 0));
 }
