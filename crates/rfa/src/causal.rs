@@ -39,13 +39,14 @@ pub(crate) fn attend(
         counts.push(state.n_clamped);
     }
     let noise = noise::up_to_each(&tokens.query, tokens.gate.as_ref(), tokens.padded.as_ref(), before);
+    let least = noise.clone().mul_scalar(eps);
     let mut outputs = Vec::new();
     for start in (0..length).step_by(at_once) {
         let size = at_once.min(length - start);
         let piece = tokens.narrow(start, size);
         let (both, next) = if length == 1 { piece.one(heads, sums) } else { piece.many(heads, prefix_sums, sums)? };
         sums = Some(next);
-        let (output, n) = divide(both, noise.clone().narrow(1, start, size).mul_scalar(eps));
+        let (output, n) = divide(both, least.clone().narrow(1, start, size));
         outputs.push(output);
         counts.push(n);
     }

@@ -75,6 +75,7 @@ mod tests {
         let gradients = host(logits.grad(&(gate.log_keep + gate.write).sum().backward()).unwrap());
         assert!(gradients.iter().all(|gradient| gradient.is_finite()), "{gradients:?}");
     }
+
     #[test]
     fn weights_follow_the_gates_and_padding_leaves_them() {
         let device = Device::flex();

@@ -24,7 +24,9 @@ pub(crate) fn up_to_each(
     if let Some(gate) = gate {
         return gate.weights(before);
     }
-    let counts = seen(like, padded).cumsum(1);
+    let seen = seen(like, padded);
+    // One token, as in decoding, is its own sum.
+    let counts = if like.dims()[1] == 1 { seen } else { seen.cumsum(1) };
     match before {
         Some(before) => (counts + before.clone() * before).sqrt(),
         None => counts.sqrt(),

@@ -35,7 +35,7 @@ mod tests {
         let device = Device::flex();
         let sums = [[6.0, 2.0], [6.0, 0.1], [6.0, -0.1], [0.0, 0.0], [6.0, -0.5], [6.0, -3.0]];
         let (output, n) =
-            divide(Tensor::<2>::from_floats(sums, &device).unsqueeze(), Tensor::full([1, 1, 1], 0.5, &Device::flex()));
+            divide(Tensor::<2>::from_floats(sums, &device).unsqueeze(), Tensor::full([1, 1, 1], 0.5, &device));
         let values: Vec<f32> = output.into_data().iter().collect();
         assert_eq!(values, [3.0, 12.0, -12.0, 0.0, -12.0, -2.0]);
         assert_eq!(n.into_scalar::<i64>(), 2);
@@ -45,7 +45,7 @@ mod tests {
     fn gradients_go_through_numerators_alone_where_the_denominator_was_set() {
         let device = Device::flex().autodiff();
         let sums = Tensor::<2>::from_floats([[6.0, 2.0], [6.0, 0.1], [0.0, 0.0]], &device).require_grad();
-        let (output, _) = divide(sums.clone().unsqueeze(), Tensor::full([1, 1, 1], 0.5, &Device::flex()));
+        let (output, _) = divide(sums.clone().unsqueeze(), Tensor::full([1, 1, 1], 0.5, &device).inner());
         let gradients: Vec<f32> = sums.grad(&output.sum().backward()).unwrap().into_data().iter().collect();
         assert_eq!(gradients, [0.5, -1.5, 2.0, 0.0, 1.0, 0.0]);
     }

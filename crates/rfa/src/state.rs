@@ -29,7 +29,7 @@ pub struct CrossState {
 pub(crate) struct Sums {
     /// `[rows, features, d_value + 1]`
     pub(crate) sums: Tensor<3>,
-    /// That of their denominators, see [`noise`](crate::noise): `[rows, 1, 1]`, without gradient.
+    /// How large that of their denominators is, see [`noise`](crate::noise): `[rows, 1, 1]`, without gradient.
     pub(crate) noise: Tensor<3>,
     pub(crate) batch: usize,
 }
