@@ -30,14 +30,14 @@ impl Gate {
         Self { log_keep: self.log_keep.mask_fill(padded.clone(), 0.0), write: self.write.mask_fill(padded, 0.0) }
     }
 
-    /// The weight of all tokens up to each together, mₜ = gₜ mₜ₋₁ + 1 - gₜ, so that 1 - mₜ is what is left of nothing. Without gradient.
+    /// The weight of all tokens up to each together, mₜ = gₜ mₜ₋₁ + 1 - gₜ, so that 1 - mₜ is what is left of nothing.
     ///
     /// # Shapes
     ///
     /// - `before`: `[rows, 1, 1]`, the weight of those before the first; 0 if none is given
     /// - output: `[rows, length, 1]`
     pub(crate) fn weights(&self, before: Option<Tensor<3>>) -> Tensor<3> {
-        let left = self.log_keep.clone().inner().cumsum(1).exp().unsqueeze_dim::<3>(2);
+        let left = self.log_keep.clone().cumsum(1).exp().unsqueeze_dim::<3>(2);
         let left = match before {
             Some(before) => left * (before.neg() + 1.0),
             None => left,

@@ -7,7 +7,7 @@ use burn::tensor::{Bool, Tensor};
 
 use crate::gate::Gate;
 
-/// Up to each token: √n of n tokens, or with a gate the sum of their weights. Without gradient.
+/// Up to each token: √n of n tokens, or with a gate the sum of their weights, through which gradients go to the gate.
 ///
 /// # Shapes
 ///

@@ -29,7 +29,7 @@ pub struct CrossState {
 pub(crate) struct Sums {
     /// `[rows, features, d_value + 1]`
     pub(crate) sums: Tensor<3>,
-    /// How large that of their denominators is, see [`noise`](crate::noise): `[rows, 1, 1]`, without gradient.
+    /// How large that of their denominators is, see [`noise`](crate::noise): `[rows, 1, 1]`.
     pub(crate) noise: Tensor<3>,
     pub(crate) batch: usize,
 }
@@ -120,7 +120,7 @@ impl RfaState {
         let n_clamped =
             i32::try_from(n_clamped).map_err(|_| refuse("it counts more denominators than there can be"))?;
         let n_clamped = Tensor::<1, Int>::from_data(TensorData::from([n_clamped]), device).inner();
-        Ok(Self { sums: Sums { sums, noise: noise.inner(), batch }, n_tokens, n_clamped })
+        Ok(Self { sums: Sums { sums, noise, batch }, n_tokens, n_clamped })
     }
 
     /// Writes [`to_bytes`](Self::to_bytes) to a file, which is replaced as a whole.
@@ -191,7 +191,7 @@ impl Sums {
     }
 
     fn detach(self) -> Self {
-        Self { sums: self.sums.detach(), ..self }
+        Self { sums: self.sums.detach(), noise: self.noise.detach(), ..self }
     }
 
     fn reorder(&self, indices: &[usize]) -> Result<Self, RfaError> {

@@ -1,6 +1,7 @@
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Tensor, Tolerance, activation};
-use rekindle_rfa::{CausalInput, Kernel, RfaConfig};
+use rekindle_rfa::{CausalInput, Kernel, RfaCausal, RfaConfig};
+use rekindle_shared::model::try_init_seeded;
 
 use crate::reference::{KERNELS, random};
 
@@ -8,12 +9,17 @@ fn config(kernel: Kernel) -> RfaConfig {
     RfaConfig::new(16, 4).with_kernel(kernel).with_n_features(48).with_dropout(0.0)
 }
 
+/// The same at every run.
+fn causal(config: &RfaConfig, device: &Device) -> RfaCausal {
+    try_init_seeded(7, device, |device| config.init_causal(device)).unwrap()
+}
+
 #[test]
 fn decoding_token_by_token_gives_the_parallel_outputs() {
     let device = Device::flex();
     for kernel in KERNELS {
         for gate in [false, true] {
-            let attention = config(kernel).with_gate(gate).init_causal(&device).unwrap();
+            let attention = causal(&config(kernel).with_gate(gate), &device);
             let x = random([2, 9, 16], 1.0, &device);
             let (whole, last) = attention.forward(x.clone(), None).unwrap();
             let (mut state, mut tokens) = (None, Vec::new());
@@ -33,7 +39,7 @@ fn decoding_token_by_token_gives_the_parallel_outputs() {
 #[test]
 fn the_gate_is_one_number_a_head_and_token() {
     let device = Device::flex();
-    let attention = config(Kernel::Gaussian).with_gate(true).with_gate_bias_init(1.25).init_causal(&device).unwrap();
+    let attention = causal(&config(Kernel::Gaussian).with_gate(true).with_gate_bias_init(1.25), &device);
     let gate = attention.gate.clone().unwrap();
     assert_eq!(gate.weight.dims(), [16, 4]);
     gate.bias.as_ref().unwrap().val().into_data().assert_eq(&Tensor::<1>::full([4], 1.25, &device).into_data(), true);
@@ -56,7 +62,7 @@ fn the_gate_is_one_number_a_head_and_token() {
 fn padding_on_either_side_leaves_the_other_tokens_as_they_are() {
     let device = Device::flex();
     for gate in [false, true] {
-        let attention = config(Kernel::Gaussian).with_gate(gate).init_causal(&device).unwrap();
+        let attention = causal(&config(Kernel::Gaussian).with_gate(gate), &device);
         let x = random([1, 6, 16], 1.0, &device);
         let (expected, alone) = attention.forward(x.clone(), None).unwrap();
         let padding = random([1, 3, 16], 1.0, &device);
@@ -75,7 +81,7 @@ fn padding_on_either_side_leaves_the_other_tokens_as_they_are() {
 #[test]
 fn cross_attention_reads_a_source_that_was_encoded_once() {
     let device = Device::flex();
-    let attention = config(Kernel::Gaussian).init_cross(&device).unwrap();
+    let attention = try_init_seeded(7, &device, |device| config(Kernel::Gaussian).init_cross(device)).unwrap();
     let (x, memory) = (random([2, 5, 16], 1.0, &device), random([2, 11, 16], 1.0, &device));
     let mask = Tensor::<2, Bool>::from_data(
         [[false, false, true, false, true, false, false, false, false, false, true]; 2],
