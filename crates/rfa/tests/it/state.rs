@@ -154,14 +154,22 @@ fn damaged_bytes_are_no_state() {
 #[test]
 fn gradients_go_through_a_state_until_it_is_detached() {
     let device = Device::flex().autodiff();
-    for detach in [false, true] {
+    for (gated, detach) in [(false, false), (false, true), (true, false), (true, true)] {
         let heads = heads(Kernel::Gaussian, 1, 8, &device);
-        let inputs = [0; 2].map(|_| random([1, 1, 6, 4], 1.0, &device).require_grad());
-        let of = |x: &Tensor<4>| CausalInput::new(x.clone(), x.clone(), x.clone());
-        let (_, state) = heads.causal(of(&inputs[0]), None).unwrap();
+        let segments = [0; 2].map(|_| {
+            let x = random([1, 1, 6, 4], 1.0, &device).require_grad();
+            (x, random([1, 1, 6], 1.0, &device).require_grad())
+        });
+        let of = |(x, logits): &(Tensor<4>, Tensor<3>)| {
+            let input = CausalInput::new(x.clone(), x.clone(), x.clone());
+            if gated { input.gate(logits.clone()) } else { input }
+        };
+        let (_, state) = heads.causal(of(&segments[0]), None).unwrap();
         let state = if detach { state.detach() } else { state };
-        let (output, _) = heads.causal(of(&inputs[1]), Some(state)).unwrap();
+        let (output, _) = heads.causal(of(&segments[1]), Some(state)).unwrap();
         let grads = output.sum().backward();
-        assert_eq!(inputs[0].grad(&grads).is_some(), !detach);
+        let (x, logits) = &segments[0];
+        assert_eq!(x.grad(&grads).is_some(), !detach);
+        assert_eq!(logits.grad(&grads).is_some(), gated && !detach);
     }
 }
