@@ -55,7 +55,11 @@ impl SpectrumRule {
                 held.take(eigenvalues.len() - 1).filter(|held| *held < share * total).count() + 1
             }
             Self::ParticipationRatio => {
-                return total * total / eigenvalues.iter().map(|value| value * value).sum::<f64>();
+                // Shares of the largest: the square of an eigenvalue can leave the range of f64.
+                let shares = eigenvalues.iter().map(|value| value / eigenvalues[0]);
+                let (sum, squares) =
+                    shares.fold((0.0, 0.0), |(sum, squares), share| (sum + share, squares + share * share));
+                return sum * sum / squares;
             }
             Self::Kaiser => above(total / eigenvalues.len() as f64),
             Self::MaxGap => {
@@ -109,6 +113,24 @@ mod tests {
         assert_eq!(SpectrumRule::BrokenStick.dimension(&[6.0, 3.0, 0.5, 0.3, 0.2]), 2.0);
         assert_eq!(SpectrumRule::MaxGap.dimension(&[2.0, 1.0, 0.0, 0.0]), 2.0);
         assert_eq!(SpectrumRule::Variance { share: 0.5 }.dimension(&[0.0, 0.0]), 0.0);
+    }
+
+    #[test]
+    fn the_unit_of_the_data_changes_no_rule() {
+        let spectrum = [4.0, 3.0, 2.0, 0.5, 0.5];
+        for rule in [
+            SpectrumRule::FukunagaOlsen { alpha: 0.2 },
+            SpectrumRule::Variance { share: 0.91 },
+            SpectrumRule::ParticipationRatio,
+            SpectrumRule::Kaiser,
+            SpectrumRule::MaxGap,
+            SpectrumRule::BrokenStick,
+        ] {
+            for exponent in [-1000, 1000] {
+                let scaled = spectrum.map(|value: f64| value * 2_f64.powi(exponent));
+                assert_eq!(rule.dimension(&scaled), rule.dimension(&spectrum), "{rule:?}, 2^{exponent}");
+            }
+        }
     }
 
     #[test]
