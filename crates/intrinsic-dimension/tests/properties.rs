@@ -134,8 +134,9 @@ proptest! {
     fn no_input_panics(
         values in prop::collection::vec(
             prop_oneof![
-                Just(0.0), Just(1.0), Just(-0.0), Just(1e-300), Just(1e149), Just(f64::MIN_POSITIVE), -1e3..1e3,
-                Just(f64::NAN), Just(f64::INFINITY),
+                80 => prop::sample::select(vec![0.0, 1.0, -0.0, 1e-300, 1e-160, 1e149, -1e150, f64::MIN_POSITIVE]),
+                80 => -1e3..1e3,
+                1 => prop::sample::select(vec![f64::NAN, f64::INFINITY]),
             ],
             0..80,
         ),
