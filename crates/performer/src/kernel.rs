@@ -47,7 +47,7 @@ pub enum FeatureFunction {
     /// max(u, 0)
     #[default]
     Relu,
-    /// elu(u) + 1: with [`Projection::None`](crate::Projection) and no ε the Linear Transformer.
+    /// elu(u) + 1: of inputs that are not scaled, with [`Projection::None`](crate::Projection) and no ε, the Linear Transformer.
     EluPlusOne,
     /// 1 / (1 + exp(-u))
     Sigmoid,

@@ -38,9 +38,27 @@ pub struct PerformerAttentionConfig {
     /// [`FavorConfig::row_scaling`]. Default chi.
     #[config(default = "RowScaling::Chi")]
     pub row_scaling: RowScaling,
+    /// [`FavorConfig::normalize_inputs`]. Default yes.
+    #[config(default = true)]
+    pub normalize_inputs: bool,
+    /// [`FavorConfig::eps`]. Default 1e-6.
+    #[config(default = 1e-6)]
+    pub eps: f64,
+    /// [`FavorConfig::kernel_eps`]. Default 1e-3.
+    #[config(default = 1e-3)]
+    pub kernel_eps: f64,
+    /// [`FavorConfig::stabilizer`]. Default 1e-6.
+    #[config(default = 1e-6)]
+    pub stabilizer: f64,
+    /// [`FavorConfig::chunk`]. Default 64.
+    #[config(default = 64)]
+    pub chunk: usize,
     /// [`FavorConfig::seed`]. Default 0; give every layer its own.
     #[config(default = 0)]
     pub seed: u64,
+    /// [`FavorConfig::check_finite`]. Default yes.
+    #[config(default = true)]
+    pub check_finite: bool,
 }
 
 /// Multi-head attention in linear time, in the place of Burn's `MultiHeadAttention`.
@@ -153,13 +171,21 @@ impl PerformerAttentionConfig {
         if !(0.0..1.0).contains(&self.dropout) {
             return Err(PerformerError::InvalidDropout(self.dropout));
         }
-        Ok(FavorConfig::new(d_model / n_heads)
-            .with_causal(self.causal)
-            .with_n_features(self.n_features)
-            .with_kernel(self.kernel)
-            .with_projection(self.projection)
-            .with_row_scaling(self.row_scaling)
-            .with_seed(self.seed))
+        Ok(FavorConfig {
+            d_head: d_model / n_heads,
+            n_features: self.n_features,
+            kernel: self.kernel,
+            projection: self.projection,
+            row_scaling: self.row_scaling,
+            causal: self.causal,
+            normalize_inputs: self.normalize_inputs,
+            eps: self.eps,
+            kernel_eps: self.kernel_eps,
+            stabilizer: self.stabilizer,
+            chunk: self.chunk,
+            seed: self.seed,
+            check_finite: self.check_finite,
+        })
     }
 }
 

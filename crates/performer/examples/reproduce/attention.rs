@@ -34,6 +34,7 @@ impl Method {
                 .with_kernel(Kernel::Generalized(FeatureFunction::EluPlusOne))
                 .with_projection(Projection::None)
                 .with_n_features(d_head)
+                .with_normalize_inputs(false)
                 .with_kernel_eps(0.0),
         };
         Ok(Some(config.init(device)?))

@@ -77,7 +77,9 @@ impl Layers {
                 config
                     .with_kernel(Kernel::Generalized(FeatureFunction::EluPlusOne))
                     .with_projection(Projection::None)
-                    .with_n_features(d_model / n_heads),
+                    .with_n_features(d_model / n_heads)
+                    .with_normalize_inputs(false)
+                    .with_kernel_eps(0.0),
             ),
         }
     }

@@ -195,22 +195,24 @@ fn half_precision_accumulates_in_single() {
     }
 }
 
-/// Without a projection, elu + 1 is the Linear Transformer: by hand for one coordinate.
+/// Without a projection and of inputs as they are, elu + 1 is the Linear Transformer: by hand for two coordinates.
 #[test]
 fn a_generalized_kernel_without_projection_is_of_the_coordinates() {
     let device = Device::flex();
-    let favor = FavorConfig::new(1)
-        .with_n_features(1)
+    let favor = FavorConfig::new(2)
+        .with_n_features(2)
         .with_kernel(Kernel::Generalized(FeatureFunction::EluPlusOne))
         .with_projection(Projection::None)
+        .with_normalize_inputs(false)
         .with_kernel_eps(0.0)
         .init(&device)
         .unwrap();
-    let of = |values: [f32; 2]| Tensor::<1>::from_floats(values, &device).reshape([1, 1, 2, 1]);
-    let output = favor.attend(of([0.3, -1.0]), of([1.0, -1.0]), of([1.0, 0.0]), None).unwrap();
-    // One feature cancels the query: 2 / (2 + e⁻¹).
-    let expected = 2.0 / (2.0 + (-1.0_f64).exp());
-    assert_close(&output, &[expected; 2], 1e-6, "elu + 1");
+    let of = |values: [f32; 4]| Tensor::<1>::from_floats(values, &device).reshape([1, 1, 2, 2]);
+    let output = favor.attend(of([0.0; 4]), of([1.0, 0.0, -1.0, -2.0]), of([1.0, 5.0, 0.0, 6.0]), None).unwrap();
+    // Queries have features (1, 1), keys (2, 1) and (e⁻¹, e⁻²).
+    let second = (-1.0_f64).exp() + (-2.0_f64).exp();
+    let expected = [3.0 / (3.0 + second), (15.0 + 6.0 * second) / (3.0 + second)].repeat(2);
+    assert_close(&output, &expected, 1e-6, "elu + 1");
 }
 
 #[test]

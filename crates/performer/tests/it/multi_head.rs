@@ -1,6 +1,9 @@
 use burn::nn::attention::{MhaInput, MultiHeadAttentionConfig};
 use burn::tensor::{Bool, Device, Tensor, Tolerance};
-use rekindle_performer::{AttentionInput, PerformerAttentionConfig, PerformerError};
+use rekindle_performer::{
+    AttentionInput, FavorConfig, FeatureFunction, Kernel, PerformerAttentionConfig, PerformerError, Projection,
+    RowScaling,
+};
 use rekindle_shared::model::init_seeded;
 
 use crate::reference::random;
@@ -39,6 +42,40 @@ fn decoding_with_a_state_gives_the_parallel_outputs() {
     let mut state = attention.init_state(2, &device).unwrap();
     let tokens = (0..9).map(|t| attention.forward_state(x.clone().narrow(1, t, 1), &mut state).unwrap()).collect();
     Tensor::cat(tokens, 1).to_data().assert_approx_eq::<f32>(&whole.to_data(), Tolerance::absolute(1e-5));
+}
+
+#[test]
+fn the_heads_have_the_options_and_the_defaults_of_favor() {
+    let device = Device::flex();
+    let favor = |config: PerformerAttentionConfig| config.init(&device).unwrap().favor.config().to_string();
+    assert_eq!(favor(PerformerAttentionConfig::new(16, 2)), FavorConfig::new(8).to_string());
+    let config = PerformerAttentionConfig::new(16, 2)
+        .with_causal(true)
+        .with_n_features(8)
+        .with_kernel(Kernel::Generalized(FeatureFunction::EluPlusOne))
+        .with_projection(Projection::None)
+        .with_row_scaling(RowScaling::SqrtDim)
+        .with_normalize_inputs(false)
+        .with_eps(0.5)
+        .with_kernel_eps(0.0)
+        .with_stabilizer(0.25)
+        .with_chunk(32)
+        .with_seed(7)
+        .with_check_finite(false);
+    let expected = FavorConfig::new(8)
+        .with_causal(true)
+        .with_n_features(8)
+        .with_kernel(Kernel::Generalized(FeatureFunction::EluPlusOne))
+        .with_projection(Projection::None)
+        .with_row_scaling(RowScaling::SqrtDim)
+        .with_normalize_inputs(false)
+        .with_eps(0.5)
+        .with_kernel_eps(0.0)
+        .with_stabilizer(0.25)
+        .with_chunk(32)
+        .with_seed(7)
+        .with_check_finite(false);
+    assert_eq!(favor(config), expected.to_string());
 }
 
 #[test]
