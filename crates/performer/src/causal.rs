@@ -21,17 +21,18 @@ pub(crate) fn attend(
 ) -> Result<(Tensor<4>, FavorState), PerformerError> {
     let ([batch, heads, length, d_value], dtype) = (value.dims(), value.dtype());
     let sums = PrefixSums::new(favor.config().chunk)?;
-    let (query, key, value) = (rows(query), rows(key), rows(value));
+    let [query, key, value] = rows([query, key, value]);
     // Gradients keep everything anyway, and a slice of a tensor costs a gradient of the whole tensor's size.
     let tracked = [&query, &key, &value].iter().any(|x| x.is_autodiff());
     let at_once = if tracked { length } else { sums.piece(&query.device()).min(length) };
 
     let mut checked = favor.sums(&query, &key, &value);
     let mut seen = state.is_some();
-    let mut state = state.unwrap_or_else(|| {
+    let unseen = || {
         let shape = [batch, heads, favor.config().n_features, d_value];
-        FavorState::unseen(shape, favor.scale_width(), &query.device()).cast(query.dtype())
-    });
+        FavorState::unseen(shape, favor.scale_width(), &query.device())
+    };
+    let mut state = state.unwrap_or_else(unseen).cast(query.dtype());
     let mut outputs = Vec::new();
     for start in (0..length).step_by(at_once) {
         let tokens = start..(start + at_once).min(length);
@@ -63,6 +64,6 @@ pub(crate) fn attend(
         }
     }
     let output = if outputs.len() == 1 { outputs.remove(0) } else { Tensor::cat(outputs, 1) };
-    state.n_tokens += length;
+    state.n_tokens = state.n_tokens.saturating_add(length);
     Ok((output.reshape([batch, heads, length, d_value]).cast(dtype), state))
 }

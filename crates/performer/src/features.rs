@@ -66,7 +66,8 @@ impl Favor {
     pub fn features(&self, x: Tensor<4>) -> Result<Tensor<4>, crate::PerformerError> {
         self.check_width("x", &x)?;
         let [batch, heads, length, _] = x.dims();
-        let keys = self.keys(rows(x));
+        let [rows] = rows([x]);
+        let keys = self.keys(rows);
         let m = self.directions().dims()[0] as f64;
         let share = match self.config().kernel {
             Kernel::Hyperbolic => (2.0 * m).sqrt(),

@@ -18,7 +18,7 @@ pub(crate) fn attend(
     quotient: &mut Quotient,
 ) -> Result<Tensor<4>, PerformerError> {
     let ([batch, heads, n_queries, _], [_, _, _, d_value], dtype) = (query.dims(), value.dims(), value.dtype());
-    let (query, key, value) = (rows(query), rows(key), rows(value));
+    let [query, key, value] = rows([query, key, value]);
     let sums = favor.sums(&query, &key, &value);
     if !sums.is_empty() {
         let (names, sums): (Vec<_>, Vec<_>) = sums.into_iter().unzip();

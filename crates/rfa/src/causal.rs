@@ -54,14 +54,14 @@ pub(crate) fn attend(
     let sums = sums.ok_or(RfaError::EmptySequence)?;
     let n_clamped = Tensor::cat(counts, 0).sum();
     let sums = Sums { sums, noise: noise.narrow(1, length - 1, 1), batch };
-    let state = RfaState { sums, n_tokens: n_tokens + length, n_clamped };
+    let state = RfaState { sums, n_tokens: n_tokens.saturating_add(length), n_clamped };
     Ok((output.reshape([batch, n_heads, length, d_value]).cast(dtype), state))
 }
 
 impl Tokens {
     fn new(input: CausalInput) -> Self {
         let [batch, heads, length, _] = input.value.dims();
-        let query = rows(input.query);
+        let [query, key, values] = rows([input.query, input.key, input.value]);
         let dtype = query.dtype();
         let padded = input.mask_pad.map(|mask| mask_by_row(mask, heads, [batch * heads, length, 1]));
         let gate = input.gate.map(|logits| {
@@ -71,7 +71,7 @@ impl Tokens {
                 None => gate,
             }
         });
-        Self { query, key: rows(input.key), values: rows(input.value), gate, padded }
+        Self { query, key, values, gate, padded }
     }
 
     fn is_tracked(&self) -> bool {

@@ -19,7 +19,8 @@ impl RfaHeads {
     pub fn features(&self, x: Tensor<4>) -> Result<Tensor<4>, RfaError> {
         self.check_heads("x", &x)?;
         let [batch, heads, length, _] = x.dims();
-        Ok(self.phi(rows(x)).reshape([batch, heads, length, self.n_features()]))
+        let [rows] = rows([x]);
+        Ok(self.phi(rows).reshape([batch, heads, length, self.n_features()]))
     }
 
     /// [`features`](Self::features) of rows, `[batch * n_heads, length, d_head]`.

@@ -18,11 +18,13 @@ pub fn join_heads(heads: Tensor<4>) -> Tensor<3> {
     heads.swap_dims(1, 2).reshape([batch, length, n_heads * width])
 }
 
-/// Batch and heads as rows, `[batch * heads, length, width]`, in the type to compute with: f64 as it is, all others as f32.
-pub fn rows(x: Tensor<4>) -> Tensor<3> {
-    let [batch, heads, length, width] = x.dims();
-    let dtype = if x.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
-    x.cast(dtype).reshape([batch * heads, length, width])
+/// Batch and heads as rows, `[batch * heads, length, width]` each, in the type to compute with: f64 if one of them is, else f32.
+pub fn rows<const N: usize>(tensors: [Tensor<4>; N]) -> [Tensor<3>; N] {
+    let dtype = if tensors.iter().any(|x| x.dtype() == DType::F64) { DType::F64 } else { DType::F32 };
+    tensors.map(|x| {
+        let [batch, heads, length, width] = x.dims();
+        x.cast(dtype).reshape([batch * heads, length, width])
+    })
 }
 
 /// A mask `[batch, length]` for rows of the shape `[batch * heads, length, width]`.
@@ -66,6 +68,21 @@ mod tests {
         let first: Vec<f32> = heads.clone().slice([1..2, 1..2, 0..1]).into_data().iter().collect();
         assert_eq!(first, [14.0, 15.0]);
         join_heads(heads).into_data().assert_eq(&tokens.into_data(), true);
+    }
+
+    #[test]
+    fn rows_have_one_type_and_that_is_the_most_precise() {
+        let device = Device::flex();
+        let of = |dtypes: [DType; 2]| rows(dtypes.map(|dtype| Tensor::<4>::ones([2, 3, 4, 5], (&device, dtype))));
+        for (dtypes, expected) in [
+            ([DType::F16, DType::BF16], DType::F32),
+            ([DType::F32, DType::F16], DType::F32),
+            ([DType::BF16, DType::F64], DType::F64),
+        ] {
+            for x in of(dtypes) {
+                assert_eq!((x.dims(), x.dtype()), ([6, 4, 5], expected), "{dtypes:?}");
+            }
+        }
     }
 
     #[test]

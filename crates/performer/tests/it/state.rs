@@ -1,4 +1,4 @@
-use burn::tensor::{Device, Tensor, Tolerance};
+use burn::tensor::{DType, Device, Tensor, Tolerance};
 use rekindle_performer::{FavorState, Kernel, PerformerError};
 
 use crate::reference::{KERNELS, favor, random};
@@ -34,6 +34,44 @@ fn streaming_gives_what_the_parallel_form_gives() {
             streamed.assert_approx_eq::<f32>(&whole.to_data(), Tolerance::absolute(tolerance));
         }
     }
+}
+
+#[test]
+fn inputs_of_several_types_meet_in_the_most_precise() {
+    let device = Device::flex();
+    for kernel in KERNELS {
+        let favor = favor(kernel, 4, true, 8, &device);
+        let inputs = [0; 3].map(|_| random([2, 3, 12, 4], 0.7, &device));
+        let [query, key, value] = inputs.clone();
+        let expected = favor.attend(query, key, value, None).unwrap();
+        for dtypes in [[DType::F64; 3], [DType::F32, DType::F64, DType::F32], [DType::F16, DType::F32, DType::F64]] {
+            let mut state = favor.init_state(2, 3, 4, &device).unwrap();
+            for start in [0, 6] {
+                let mut pieces = inputs.clone().map(|x| x.narrow(2, start, 6)).into_iter().zip(dtypes);
+                let [query, key, value] = [0; 3].map(|_| {
+                    let (x, dtype) = pieces.next().unwrap();
+                    x.cast(dtype)
+                });
+                let output = favor.prefill(query, key, value, None, &mut state).unwrap();
+                assert_eq!(output.dtype(), dtypes[2]);
+                let expected = expected.clone().narrow(2, start, 6).into_data();
+                output.cast(DType::F32).into_data().assert_approx_eq::<f32>(&expected, Tolerance::absolute(1e-2));
+            }
+        }
+    }
+}
+
+/// Of a file, whatever it says.
+#[test]
+fn the_number_of_tokens_does_not_overflow() {
+    let device = Device::flex();
+    let favor = favor(Kernel::Positive, 4, true, 8, &device);
+    let mut bytes = favor.init_state(1, 1, 4, &device).unwrap().to_bytes();
+    bytes[48..56].copy_from_slice(&u64::MAX.to_le_bytes());
+    let mut state = FavorState::from_bytes(&bytes, &device).unwrap();
+    let token = || random([1, 1, 1, 4], 1.0, &device);
+    favor.prefill(token(), token(), token(), None, &mut state).unwrap();
+    assert_eq!(state.n_tokens(), usize::MAX);
 }
 
 #[test]

@@ -73,8 +73,8 @@ fn softmax([query, key, value]: [Tensor<4>; 3]) -> Tensor<4> {
 
 fn elu_plus_one([query, key, value]: [Tensor<4>; 3]) -> Result<Tensor<4>, Failure> {
     let shape = value.dims();
-    let features = |x: Tensor<4>| elu::phi(rows(x));
+    let [query, key, value] = rows([query, key, value]);
     let sums = PrefixSums::new(elu::CHUNK)?;
-    let (both, _) = sums.forward(features(query), features(key), with_ones(rows(value)), None, None)?;
+    let (both, _) = sums.forward(elu::phi(query), elu::phi(key), with_ones(value), None, None)?;
     Ok(elu::quotient(both).reshape(shape))
 }

@@ -65,7 +65,8 @@ impl EluAttention {
     }
 
     fn rows(&self, x: Tensor<3>, layer: usize) -> Tensor<3> {
-        rows(split_heads(self.layers[layer].forward(x), self.n_heads))
+        let [rows] = rows([split_heads(self.layers[layer].forward(x), self.n_heads)]);
+        rows
     }
 
     /// With a column of ones for the denominator; padding has none.

@@ -1,4 +1,4 @@
-use burn::tensor::{Device, Int, Tensor, Tolerance};
+use burn::tensor::{DType, Device, Int, Tensor, Tolerance};
 use rekindle_rfa::{CausalInput, Kernel, RfaError, RfaHeads, RfaState};
 
 use crate::reference::{KERNELS, config, heads, host, mask, random};
@@ -43,6 +43,38 @@ fn segments_with_the_state_carried_give_the_whole() {
         assert!(same(host(&state.s()), host(&last.s())) && same(host(&state.z()), host(&last.z())));
         assert_eq!((state.s().dims(), state.z().dims()), ([2, 2, heads.n_features(), 4], [2, 2, heads.n_features()]));
     }
+}
+
+#[test]
+fn inputs_of_several_types_meet_in_the_most_precise() {
+    let device = Device::flex();
+    let (heads, tokens) = (heads(Kernel::ArcCos, 2, 8, &device), Tokens::new(1, 12, &device));
+    let (expected, _) = heads.causal(tokens.narrow(0, 12), None).unwrap();
+    let [query, key, value] = tokens.0.clone();
+    let gate = tokens.1.clone();
+    let full = heads.attend(query.clone(), key.clone(), value.clone(), None).unwrap();
+    for dtypes in [[DType::F64; 3], [DType::F32, DType::F64, DType::F32], [DType::F16, DType::F32, DType::F64]] {
+        let [query, key, value] =
+            [(&query, dtypes[0]), (&key, dtypes[1]), (&value, dtypes[2])].map(|(x, dtype)| x.clone().cast(dtype));
+        let input = CausalInput::new(query.clone(), key.clone(), value.clone()).gate(gate.clone());
+        let (output, state) = heads.causal(input, None).unwrap();
+        assert_eq!(output.dtype(), dtypes[2]);
+        let same = |a: &Tensor<4>, b: &Tensor<4>| host(a).iter().zip(host(b)).all(|(a, b)| (a - b).abs() < 1e-2);
+        assert!(same(&output, &expected) && same(&heads.attend(query, key, value, None).unwrap(), &full), "{dtypes:?}");
+        // It goes on with tokens of another type.
+        assert!(heads.causal(tokens.narrow(0, 12), Some(state)).is_ok(), "{dtypes:?}");
+    }
+}
+
+/// Of a file, whatever it says.
+#[test]
+fn the_number_of_tokens_does_not_overflow() {
+    let device = Device::flex();
+    let (heads, tokens) = (heads(Kernel::Gaussian, 2, 8, &device), Tokens::new(1, 1, &device));
+    let mut bytes = heads.causal(tokens.narrow(0, 1), None).unwrap().1.to_bytes();
+    bytes[40..48].copy_from_slice(&u64::MAX.to_le_bytes());
+    let state = RfaState::from_bytes(&bytes, &device).unwrap();
+    assert_eq!(heads.causal(tokens.narrow(0, 1), Some(state)).unwrap().1.n_tokens(), usize::MAX);
 }
 
 /// Denominators that are set, to a bound that grows with the weight of what was seen.
