@@ -9,6 +9,7 @@ use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Device, Distribution, Tensor};
 use rekindle_harness::measure;
+use rekindle_harness::peak::{Column, print_peaks};
 use rekindle_performer::{Favor, FavorConfig};
 use rekindle_shared::backend;
 
@@ -17,6 +18,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const D: usize = 64;
 const R: usize = 128;
+/// With gradients: softmax keeps matrices of all pairs for them.
+const LONGEST_SOFTMAX: usize = 4096;
 
 fn favor(chunk: usize, device: &Device) -> Favor {
     let config = FavorConfig::new(D).with_n_features(R).with_causal(true).with_chunk(chunk);
@@ -64,19 +67,36 @@ fn products(length: usize, device: &Device) -> f64 {
     })
 }
 
-/// Peak of one forward pass above what its inputs take: before anything else has raised it.
-fn memory(length: usize, device: &Device) {
-    let attention = favor(64, device);
-    let [query, key, value] = random(length, device);
-    let before = measure::resident_peak();
-    black_box(attention.attend(query, key, value, None).expect("valid inputs"));
-    if let (Some(before), Some(after)) = (before, measure::resident_peak()) {
-        let (mib, matrix) = ((after - before) as f64 / 1048576.0, (4 * length * length) as f64 / 1048576.0);
-        println!(
-            "length {length}: forward takes {mib:.1} MiB, {:.1} % of the {matrix:.0} MiB matrix",
-            100.0 * mib / matrix
-        );
-    }
+/// Beside the inputs: of a forward pass, and with gradients, for which everything is kept or some is computed again.
+fn memory(device: &Device) {
+    let autodiff = device.clone().autodiff();
+    let checkpointing = autodiff.clone().gradient_checkpointing();
+    let both = |length, device: &Device| -> Box<dyn FnOnce()> {
+        let (attention, inputs) = (favor(64, device), random(length, device));
+        Box::new(move || backward(&inputs, |q, k, v| attention.attend(q, k, v, None).expect("valid inputs")))
+    };
+    let longest = usize::MAX;
+    let columns = [
+        Column {
+            name: "forward",
+            longest,
+            prepare: &|length| {
+                let (attention, [query, key, value]) = (favor(64, device), random(length, device));
+                Box::new(move || drop(black_box(attention.attend(query, key, value, None).expect("valid inputs"))))
+            },
+        },
+        Column { name: "both", longest, prepare: &|length| both(length, &autodiff) },
+        Column { name: "checkpointing", longest, prepare: &|length| both(length, &checkpointing) },
+        Column {
+            name: "softmax, both",
+            longest: LONGEST_SOFTMAX,
+            prepare: &|length| {
+                let inputs = random(length, &autodiff);
+                Box::new(move || backward(&inputs, softmax))
+            },
+        },
+    ];
+    print_peaks(&[1024, 2048, 4096, 8192, 16384], &columns).expect("this program runs again");
 }
 
 fn main() {
@@ -86,7 +106,7 @@ fn main() {
         Err(error) => return eprintln!("{error}"),
     };
     println!("{}", backend::describe(&device));
-    memory(16384, &device);
+    memory(&device);
 
     println!("\nmilliseconds      forward                                forward + backward");
     println!("length  products    ours   softmax   ratio  x products    ours   softmax   ratio");
@@ -111,8 +131,7 @@ fn main() {
             theirs / forward,
             forward / products
         );
-        // Softmax keeps matrices of all pairs for its gradients.
-        if length <= 4096 {
+        if length <= LONGEST_SOFTMAX {
             let theirs = least(&device, || backward(&with_grad, softmax));
             println!(" {both:>7.2} {theirs:>9.2} {:>7.1}", theirs / both);
         } else {

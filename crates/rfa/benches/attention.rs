@@ -10,6 +10,7 @@ use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Device, Distribution, Tensor};
 use rekindle_harness::measure;
+use rekindle_harness::peak::{Column, print_peaks};
 use rekindle_rfa::{CausalInput, Kernel, RfaHeads, RfaHeadsConfig};
 use rekindle_shared::backend;
 
@@ -54,18 +55,29 @@ fn backward(inputs: &[Tensor<4>; 3], attend: impl Fn([Tensor<4>; 3]) -> Tensor<4
     black_box(attend(inputs.clone().map(Tensor::require_grad)).sum().backward());
 }
 
-/// Peak of one forward pass above what its inputs take: before anything else has raised it.
-fn memory(length: usize, device: &Device) {
-    let (attention, inputs) = (heads(Kernel::Gaussian, 64, device), random(length, device));
-    let before = measure::resident_peak();
-    black_box(ours(&attention, true, inputs));
-    if let (Some(before), Some(after)) = (before, measure::resident_peak()) {
-        let (mib, matrix) = ((after - before) as f64 / 1048576.0, (4 * length * length) as f64 / 1048576.0);
-        println!(
-            "length {length}: forward takes {mib:.1} MiB, {:.1} % of the {matrix:.0} MiB matrix",
-            100.0 * mib / matrix
-        );
-    }
+/// Beside the inputs, with a gate: of a forward pass, and with gradients, for which everything is kept or some is computed again.
+fn memory(device: &Device) {
+    let autodiff = device.clone().autodiff();
+    let checkpointing = autodiff.clone().gradient_checkpointing();
+    let parts = |length, device: &Device| (heads(Kernel::Gaussian, 64, device), random(length, device));
+    let both = |length, device: &Device| -> Box<dyn FnOnce()> {
+        let (attention, inputs) = parts(length, device);
+        Box::new(move || backward(&inputs, |x| ours(&attention, true, x)))
+    };
+    let longest = usize::MAX;
+    let columns = [
+        Column {
+            name: "forward",
+            longest,
+            prepare: &|length| {
+                let (attention, inputs) = parts(length, device);
+                Box::new(move || drop(black_box(ours(&attention, true, inputs))))
+            },
+        },
+        Column { name: "both", longest, prepare: &|length| both(length, &autodiff) },
+        Column { name: "checkpointing", longest, prepare: &|length| both(length, &checkpointing) },
+    ];
+    print_peaks(&[1024, 2048, 4096, 8192, 16384], &columns).expect("this program runs again");
 }
 
 fn lengths(device: &Device) {
@@ -153,7 +165,7 @@ fn main() {
         Err(error) => return eprintln!("{error}"),
     };
     println!("{}", backend::describe(&device));
-    memory(16384, &device);
+    memory(&device);
     lengths(&device);
     chunks(&device);
     decoding(&device);

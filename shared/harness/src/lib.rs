@@ -8,6 +8,7 @@ mod grid;
 mod interval;
 pub mod measure;
 mod paper;
+pub mod peak;
 mod protocol;
 mod record;
 #[cfg(feature = "report")]
