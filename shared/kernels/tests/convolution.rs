@@ -4,7 +4,7 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::nn::PaddingConfig2d;
 use burn::nn::conv::{Conv1dConfig, Conv2d, Conv2dConfig};
 use burn::optim::{GradientsParams, SgdConfig};
-use burn::tensor::activation::relu;
+use burn::tensor::activation::{relu, tanh};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{DType, Device, Tensor, TensorData, Tolerance};
 use proptest::prelude::*;
@@ -243,9 +243,9 @@ proptest! {
     }
 }
 
-/// Rounding takes two training runs apart: by some units in the last place, by 2e-5 of the loss where a ReLU closes in one alone.
+/// Two training runs drift apart no more than two stock runs whose inputs differ in the last digit.
 ///
-/// Two stock runs whose inputs differ in the last digit go as far; a step with another gradient goes further at once.
+/// Their activation is smooth: a ReLU that rounding closes in one run alone takes it further than that.
 #[test]
 fn training_follows_burns_own() {
     #[derive(Module, Debug)]
@@ -266,15 +266,15 @@ fn training_follows_burns_own() {
     };
     let start = Net { convs: vec![config(3, 16, 1), config(16, 16, 2), config(16, 10, 1)] }.map(&mut Seeded(10));
     let target = random([8, 10, 8, 8], 20, &device);
-    let train = |ours: bool| {
-        let x = random([8, 3, 16, 16], 1, &device);
+    let train = |ours: bool, scale: f64| {
+        let x = random([8, 3, 16, 16], 1, &device) * scale;
         let (mut net, mut optimizer) = (start.clone(), SgdConfig::new().init());
         (0..30)
             .map(|_| {
                 let y = net
                     .convs
                     .iter()
-                    .fold(x.clone(), |x, conv| relu(if ours { conv.forward_fast(x) } else { conv.forward(x) }));
+                    .fold(x.clone(), |x, conv| tanh(if ours { conv.forward_fast(x) } else { conv.forward(x) }));
                 let loss = (y - target.clone()).powi_scalar(2).mean();
                 let grads = GradientsParams::from_grads(loss.backward(), &net);
                 net = optimizer.step(0.1, net.clone(), grads);
@@ -282,9 +282,10 @@ fn training_follows_burns_own() {
             })
             .collect::<Vec<_>>()
     };
-    let (stock, ours) = (train(false), train(true));
+    let (stock, moved, ours) = (train(false, 1.0), train(false, 1.0 + 1e-7), train(true, 1.0));
     assert!(stock[29] < 0.9 * stock[0], "it must learn: {stock:?}");
-    for (step, (stock, ours)) in stock.iter().zip(&ours).enumerate() {
-        assert!((stock - ours).abs() < 1e-4 * stock, "step {step}: {ours} != {stock}");
-    }
+    let drift = |other: &[f32]| stock.iter().zip(other).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    // Both drifts are a few units in the last place here; eight of them are allowed either way.
+    let least = 8.0 * f32::EPSILON * stock[0];
+    assert!(drift(&ours) <= drift(&moved).max(least), "{} > {}", drift(&ours), drift(&moved));
 }
