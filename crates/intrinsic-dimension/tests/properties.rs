@@ -8,6 +8,15 @@ use rekindle_intrinsic_dimension::{
 
 const K: usize = 12;
 
+const RULES: [SpectrumRule; 6] = [
+    SpectrumRule::FukunagaOlsen { alpha: 0.05 },
+    SpectrumRule::Variance { share: 0.95 },
+    SpectrumRule::ParticipationRatio,
+    SpectrumRule::Kaiser,
+    SpectrumRule::MaxGap,
+    SpectrumRule::BrokenStick,
+];
+
 fn knn() -> Knn<'static> {
     Knn::new(K).with_duplicates(Duplicates::Remove)
 }
@@ -129,6 +138,20 @@ proptest! {
         prop_assert_eq!(all(1, 1024), all(threads, block));
     }
 
+    /// Squares of these eigenvalues leave the range of f64.
+    #[test]
+    fn the_unit_of_a_spectrum_changes_no_rule(
+        spectrum in prop::collection::vec(1e-3..1e3, 1..8),
+        exponent in prop::sample::select(vec![-1000, -600, 600, 1000]),
+    ) {
+        let mut spectrum = spectrum;
+        spectrum.sort_by(|a: &f64, b| b.total_cmp(a));
+        let scaled: Vec<f64> = spectrum.iter().map(|value| value * 2_f64.powi(exponent)).collect();
+        for rule in RULES {
+            prop_assert_eq!(rule.dimension(&scaled), rule.dimension(&spectrum), "{:?}", rule);
+        }
+    }
+
     /// Anything at all, as long as it is numbers: an answer that is a number, or an error.
     #[test]
     fn no_input_panics(
@@ -155,14 +178,6 @@ proptest! {
 }
 
 fn every_estimate(points: &Points<'_, f64>, table: &KnnTable) -> Vec<Result<f64, IdError>> {
-    let rules = [
-        SpectrumRule::FukunagaOlsen { alpha: 0.05 },
-        SpectrumRule::Variance { share: 0.95 },
-        SpectrumRule::ParticipationRatio,
-        SpectrumRule::Kaiser,
-        SpectrumRule::MaxGap,
-        SpectrumRule::BrokenStick,
-    ];
     let mut all = vec![
         Gride::new(1, 2).fit(table).map(|estimate| estimate.dimension),
         Gride::new(1, 4).fit(table).map(|estimate| estimate.dimension),
@@ -183,7 +198,7 @@ fn every_estimate(points: &Points<'_, f64>, table: &KnnTable) -> Vec<Result<f64,
             all.push(two_nn.fit(table).map(|estimate| estimate.dimension));
         }
     }
-    for rule in rules {
+    for rule in RULES {
         all.push(LocalPca::new(rule).fit(points, table).map(|estimate| estimate.dimension));
         all.push(Pca::new(rule).fit(points).map(|spectrum| spectrum.dimension));
     }
