@@ -15,6 +15,10 @@ pub(crate) struct Arguments {
     /// What computes, for benches that can choose: flex (CPU), ndarray (CPU), wgpu, cuda.
     #[arg(long, default_value = "flex", value_parser = BACKENDS)]
     backend: String,
+
+    /// Without the feature `kernels` of the papers that have it.
+    #[arg(long)]
+    without_kernels: bool,
 }
 
 /// Runs the papers' benches (`crates/<name>/benches`) with the profile of tests and smoke runs.
@@ -22,8 +26,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit> {
     let root = papers::root();
     let mut cargo = build::cargo();
     cargo.args(["bench", "--profile", "dev"]);
-    for paper in papers::select(&root, &arguments.papers)? {
-        if root.join("crates").join(&paper.name).join("benches").is_dir() {
+    let papers = papers::select(&root, &arguments.papers)?;
+    if arguments.without_kernels {
+        cargo.args(["--package", "rekindle-general-benches"]);
+        if arguments.papers.is_empty() {
+            cargo.arg("--benches");
+        } else {
+            papers.iter().for_each(|paper| {
+                cargo.args(["--bench", &paper.name]);
+            });
+        }
+    } else {
+        for paper in papers.iter().filter(|paper| root.join("crates").join(&paper.name).join("benches").is_dir()) {
             cargo.args(["--package", &format!("rekindle-{}", paper.name), "--benches"]);
         }
     }

@@ -9,7 +9,7 @@ use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Device, Distribution, Tensor};
 use rekindle_harness::measure;
-use rekindle_harness::peak::{Column, print_peaks};
+use rekindle_harness::peak::{self, Column};
 use rekindle_performer::{Favor, FavorConfig};
 use rekindle_shared::backend;
 
@@ -96,7 +96,8 @@ fn memory(device: &Device) {
             },
         },
     ];
-    print_peaks(&[1024, 2048, 4096, 8192, 16384], &columns).expect("this program runs again");
+    let table = peak::table(&[1024, 2048, 4096, 8192, 16384], &columns).expect("this program runs again");
+    println!("\n{table}");
 }
 
 fn main() {

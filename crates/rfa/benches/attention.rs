@@ -10,7 +10,7 @@ use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Device, Distribution, Tensor};
 use rekindle_harness::measure;
-use rekindle_harness::peak::{Column, print_peaks};
+use rekindle_harness::peak::{self, Column};
 use rekindle_rfa::{CausalInput, Kernel, RfaHeads, RfaHeadsConfig};
 use rekindle_shared::backend;
 
@@ -77,7 +77,8 @@ fn memory(device: &Device) {
         Column { name: "both", longest, prepare: &|length| both(length, &autodiff) },
         Column { name: "checkpointing", longest, prepare: &|length| both(length, &checkpointing) },
     ];
-    print_peaks(&[1024, 2048, 4096, 8192, 16384], &columns).expect("this program runs again");
+    let table = peak::table(&[1024, 2048, 4096, 8192, 16384], &columns).expect("this program runs again");
+    println!("\n{table}");
 }
 
 fn lengths(device: &Device) {

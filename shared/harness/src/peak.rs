@@ -9,7 +9,8 @@ use crate::measure::resident_peak;
 /// What is to be measured next, in the process that measures it.
 const VARIABLE: &str = "REKINDLE_PEAK";
 
-/// Bytes that a measurement takes at its peak above what was resident before it; none where the system tells no peak.
+/// Bytes that a measurement takes at its peak above what was resident before it; none where the system tells no peak, and in a
+/// process that measures another name.
 ///
 /// `prepare` makes what is there before, and gives what is measured. This program is run once more, with the same arguments, up to the
 /// call of this name, and ends there: call it at the beginning of `main`, before anything larger, and with every name once.
@@ -53,25 +54,25 @@ pub struct Column<'a> {
     pub prepare: &'a dyn Fn(usize) -> Box<dyn FnOnce()>,
 }
 
-/// Prints [peaks](peak_above) in MiB, a row for each length, beside the matrix of f32 of all pairs.
+/// [Peaks](peak_above) in MiB as text, a row for each length, beside the matrix of f32 of all pairs.
 ///
 /// # Errors
 ///
 /// Those of [`peak_above`].
-pub fn print_peaks(lengths: &[usize], columns: &[Column<'_>]) -> io::Result<()> {
+pub fn table(lengths: &[usize], columns: &[Column<'_>]) -> io::Result<String> {
     let mib = |bytes: u64| format!("{:.1}", bytes as f64 / 1048576.0);
     let names: Vec<_> = columns.iter().map(|column| format!("{:>14}", column.name)).collect();
-    println!("\nMiB at the peak\nlength       matrix{}", names.concat());
+    let mut table = format!("MiB at the peak\nlength       matrix{}\n", names.concat());
     for &length in lengths {
-        let mut row = format!("{length:>6}{:>13}", mib(4 * (length * length) as u64));
+        table.push_str(&format!("{length:>6}{:>13}", mib(4 * (length * length) as u64)));
         for Column { name, longest, prepare } in columns {
             let peak = match length <= *longest {
                 true => peak_above(&format!("{name} {length}"), || prepare(length))?,
                 false => None,
             };
-            row.push_str(&format!("{:>14}", peak.map(mib).unwrap_or_default()));
+            table.push_str(&format!("{:>14}", peak.map(mib).unwrap_or_default()));
         }
-        println!("{row}");
+        table.push('\n');
     }
-    Ok(())
+    Ok(table)
 }
